@@ -1,0 +1,1 @@
+//! The home of the end-to-end tests in this folder; it exports nothing.
