@@ -1,1 +1,32 @@
-//! The core.
+//! Networks of fixed size as types, and the population gradient, without a heap.
+//!
+//! pg-core is the part of pg that the desktop and the microcontroller share. It knows no file, clock, thread, board or
+//! allocator: callers lend the memory, whose sizes are constants of the network. ARCHITECTURE.md in the repository draws
+//! the whole.
+//!
+//! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
+//! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`model_file`], [`zoo`].
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod form;
+pub mod initialise;
+pub mod lane;
+pub mod layers;
+pub mod loss;
+pub mod math;
+pub mod network;
+pub mod noise;
+pub mod optimiser;
+pub mod perturbation;
+pub mod population;
+pub mod schedule;
+pub mod shape;
+pub mod zoo;
+
+mod product;
+mod transpose;
+
+pub use lane::{Lane, Widest, f32x4, f32x8, f32x16};
+pub use network::{Network, Sequential};
+pub use shape::{Image, Shape, Shaped, Vector};

@@ -1,0 +1,302 @@
+//! A number is a population: [`Lane`] is one `f32` or several side by side.
+//!
+//! Every kernel is written once over `Lane`. The desktop runs it with `wide` vectors, the microcontroller with one
+//! number; each lane computes exactly what the scalar computes. That holds because every operation here is one IEEE 754
+//! operation, correctly rounded on every target: `+ - * /`, [`Lane::sqrt`], and the fused [`Lane::mul_add`].
+//! Nothing here reduces across lanes: an order of summation is the caller's to choose.
+//!
+//! ```
+//! use pg_core::{f32x8, Lane};
+//! let wide = f32x8::splat(0.1).mul_add(f32x8::splat(10.0), f32x8::splat(-1.0));
+//! assert_eq!(wide.lane(3).to_bits(), 0.1f32.mul_add(10.0, -1.0).to_bits()); // fused: 1.49e-8, not 0
+//! ```
+
+use core::fmt::Debug;
+use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Shl, Shr, Sub};
+
+pub use wide::{f32x4, f32x8, f32x16};
+use wide::{i32x4, i32x8, i32x16, u32x4, u32x8, u32x16};
+
+/// One `f32`, or several side by side, with the arithmetic of each lane that of a lone `f32`.
+///
+/// Implement it for a number of your own hardware; the operations must round once and correctly.
+pub trait Lane:
+    Copy
+    + Default
+    + Debug
+    + Send
+    + Sync
+    + 'static
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + Mul<Output = Self>
+    + Div<Output = Self>
+    + Neg<Output = Self>
+{
+    /// The same bits as unsigned integers.
+    type Bits: Bits;
+
+    /// How many numbers stand side by side.
+    const LANES: usize;
+
+    /// The same number in every lane.
+    fn splat(value: f32) -> Self;
+
+    /// Lane `index`.
+    fn lane(self, index: usize) -> f32;
+
+    /// The first [`Lane::LANES`] numbers of `from`.
+    ///
+    /// # Panics
+    /// When `from` is shorter.
+    fn load(from: &[f32]) -> Self;
+
+    /// Writes the lanes to the front of `to`.
+    ///
+    /// # Panics
+    /// When `to` is shorter than [`Lane::LANES`].
+    fn store(self, to: &mut [f32]);
+
+    /// `self · a + b`, rounded once.
+    fn mul_add(self, a: Self, b: Self) -> Self;
+
+    /// The square root, correctly rounded.
+    fn sqrt(self) -> Self;
+
+    /// Where `self > than`: `then`, elsewhere (also for NaN) `otherwise`.
+    fn if_greater(self, than: Self, then: Self, otherwise: Self) -> Self;
+
+    /// The bits of every lane.
+    fn to_bits(self) -> Self::Bits;
+
+    /// The numbers with these bits.
+    fn from_bits(bits: Self::Bits) -> Self;
+
+    /// The bits read as two's complement integers, converted to numbers.
+    fn from_int(bits: Self::Bits) -> Self;
+
+    /// The lanes of `from`, one integer each.
+    ///
+    /// # Panics
+    /// When `from` is shorter than [`Lane::LANES`].
+    fn load_bits(from: &[u32]) -> Self::Bits;
+
+    /// As many of the first lanes of `from` as it has; zero elsewhere.
+    #[inline(always)]
+    fn load_partial(from: &[f32]) -> Self {
+        let mut lanes = [0.0; 16];
+        lanes[..from.len()].copy_from_slice(from);
+        Self::load(&lanes)
+    }
+
+    /// Writes as many of the first lanes as `to` has room for.
+    #[inline(always)]
+    fn store_partial(self, to: &mut [f32]) {
+        let mut lanes = [0.0; 16];
+        self.store(&mut lanes);
+        to.copy_from_slice(&lanes[..to.len()]);
+    }
+}
+
+/// The bits of a [`Lane`]: unsigned 32-bit integers with wrapping arithmetic.
+pub trait Bits:
+    Copy
+    + Add<Output = Self>
+    + Sub<Output = Self>
+    + BitAnd<Output = Self>
+    + BitOr<Output = Self>
+    + BitXor<Output = Self>
+    + Shl<u32, Output = Self>
+    + Shr<u32, Output = Self>
+{
+    /// The same integer in every lane.
+    fn splat(value: u32) -> Self;
+}
+
+/// Wrapping `u32`, so that one source serves the scalar and the vectors.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Word(pub u32);
+
+macro_rules! word_operator {
+    ($trait:ident, $method:ident, $rhs:ty, |$a:ident, $b:ident| $body:expr) => {
+        impl $trait<$rhs> for Word {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, rhs: $rhs) -> Self {
+                let ($a, $b): (u32, u32) = (self.0, rhs.into());
+                Self($body)
+            }
+        }
+    };
+}
+impl From<Word> for u32 {
+    #[inline(always)]
+    fn from(word: Word) -> u32 {
+        word.0
+    }
+}
+word_operator!(Add, add, Word, |a, b| a.wrapping_add(b));
+word_operator!(Sub, sub, Word, |a, b| a.wrapping_sub(b));
+word_operator!(BitAnd, bitand, Word, |a, b| a & b);
+word_operator!(BitOr, bitor, Word, |a, b| a | b);
+word_operator!(BitXor, bitxor, Word, |a, b| a ^ b);
+word_operator!(Shl, shl, u32, |a, b| a << b);
+word_operator!(Shr, shr, u32, |a, b| a >> b);
+
+impl Bits for Word {
+    #[inline(always)]
+    fn splat(value: u32) -> Self {
+        Self(value)
+    }
+}
+
+impl Lane for f32 {
+    type Bits = Word;
+    const LANES: usize = 1;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        value
+    }
+    #[inline(always)]
+    fn lane(self, _: usize) -> f32 {
+        self
+    }
+    #[inline(always)]
+    fn load(from: &[f32]) -> Self {
+        from[0]
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32]) {
+        to[0] = self;
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        if HARDWARE_FMA { f32x4::splat(self).mul_add(f32x4::splat(a), f32x4::splat(b)).lane(0) } else { libm::fmaf(self, a, b) }
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        libm::sqrtf(self)
+    }
+    #[inline(always)]
+    fn if_greater(self, than: Self, then: Self, otherwise: Self) -> Self {
+        if self > than { then } else { otherwise }
+    }
+    #[inline(always)]
+    fn to_bits(self) -> Word {
+        Word(f32::to_bits(self))
+    }
+    #[inline(always)]
+    fn from_bits(bits: Word) -> Self {
+        f32::from_bits(bits.0)
+    }
+    #[inline(always)]
+    fn from_int(bits: Word) -> Self {
+        bits.0 as i32 as f32
+    }
+    #[inline(always)]
+    fn load_bits(from: &[u32]) -> Word {
+        Word(from[0])
+    }
+}
+
+/// True when `wide` compiles `mul_add` to a fused instruction; elsewhere it would round twice.
+const HARDWARE_FMA: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")));
+
+/// `a·b + c` lane by lane with one rounding, for builds without a fused instruction.
+///
+/// The product of two `f32` is exact in `f64`. The sum then rounds twice, to `f64` and to `f32`, which differs from one
+/// rounding only where the `f64` lies half-way between two `f32` or where the result is subnormal: those rare cases
+/// go to libm. (Boldo and Melquiond, *Emulation of FMA and correctly rounded sums*, 2008, on why nothing else can.)
+#[inline(always)]
+fn fused_by_f64<const LANES: usize>(a: [f32; LANES], b: [f32; LANES], c: [f32; LANES]) -> [f32; LANES] {
+    const SMALLEST_NORMAL: f64 = f32::MIN_POSITIVE as f64;
+    let sum: [f64; LANES] = core::array::from_fn(|i| f64::from(a[i]) * f64::from(b[i]) + f64::from(c[i]));
+    let doubtful = |s: f64| (s.to_bits() & 0x1fff_ffff == 0x1000_0000) | (s.abs() < SMALLEST_NORMAL);
+    if sum.iter().fold(false, |any, &s| any | doubtful(s)) {
+        core::array::from_fn(|i| libm::fmaf(a[i], b[i], c[i]))
+    } else {
+        sum.map(|s| s as f32)
+    }
+}
+
+macro_rules! wide_lane {
+    ($float:ident, $int:ident, $bits:ident, $lanes:literal) => {
+        impl Bits for $bits {
+            #[inline(always)]
+            fn splat(value: u32) -> Self {
+                $bits::splat(value)
+            }
+        }
+
+        impl Lane for $float {
+            type Bits = $bits;
+            const LANES: usize = $lanes;
+
+            #[inline(always)]
+            fn splat(value: f32) -> Self {
+                $float::splat(value)
+            }
+            #[inline(always)]
+            fn lane(self, index: usize) -> f32 {
+                self.to_array()[index]
+            }
+            #[inline(always)]
+            fn load(from: &[f32]) -> Self {
+                let lanes: &[f32; $lanes] = from[..$lanes].try_into().expect("a slice of that length");
+                $float::new(*lanes)
+            }
+            #[inline(always)]
+            fn store(self, to: &mut [f32]) {
+                to[..$lanes].copy_from_slice(&self.to_array());
+            }
+            #[inline(always)]
+            fn mul_add(self, a: Self, b: Self) -> Self {
+                if HARDWARE_FMA {
+                    $float::mul_add(self, a, b)
+                } else {
+                    $float::new(fused_by_f64(self.to_array(), a.to_array(), b.to_array()))
+                }
+            }
+            #[inline(always)]
+            fn sqrt(self) -> Self {
+                $float::sqrt(self)
+            }
+            #[inline(always)]
+            fn if_greater(self, than: Self, then: Self, otherwise: Self) -> Self {
+                self.simd_gt(than).select(then, otherwise)
+            }
+            #[inline(always)]
+            fn to_bits(self) -> $bits {
+                bytemuck::cast(self)
+            }
+            #[inline(always)]
+            fn from_bits(bits: $bits) -> Self {
+                bytemuck::cast(bits)
+            }
+            #[inline(always)]
+            fn from_int(bits: $bits) -> Self {
+                let ints: $int = bytemuck::cast(bits);
+                wide_lane!(@from_int $float, ints)
+            }
+            #[inline(always)]
+            fn load_bits(from: &[u32]) -> $bits {
+                let lanes: &[u32; $lanes] = from[..$lanes].try_into().expect("a slice of that length");
+                $bits::new(*lanes)
+            }
+        }
+    };
+    (@from_int f32x4, $ints:ident) => { f32x4::from_i32x4($ints) };
+    (@from_int f32x8, $ints:ident) => { f32x8::from_i32x8($ints) };
+    (@from_int f32x16, $ints:ident) => { f32x16::from_i32x16($ints) };
+}
+wide_lane!(f32x4, i32x4, u32x4, 4);
+wide_lane!(f32x8, i32x8, u32x8, 8);
+wide_lane!(f32x16, i32x16, u32x16, 16);
+
+/// The widest lanes that the build's CPU computes in one instruction.
+#[cfg(target_feature = "avx512f")]
+pub type Widest = f32x16;
+/// The widest lanes that the build's CPU computes in one instruction.
+#[cfg(not(target_feature = "avx512f"))]
+pub type Widest = f32x8;

@@ -1,0 +1,148 @@
+//! Losses: from the outputs of a pass and the targets to the loss of each member and the gradient of the outputs.
+
+use crate::form::Form;
+use crate::lane::Lane;
+use crate::layers::Pass;
+use crate::math;
+
+/// What is minimised: the mean over the samples of a batch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Loss {
+    /// Softmax cross-entropy in nats: `ln Σ eʸ - Σ q·y`, where q puts `1 - ε` on the label and spreads ε over all classes
+    /// (ε is the label smoothing of Szegedy et al., 2016; 0 for none).
+    CrossEntropy {
+        /// ε in [0, 1).
+        label_smoothing: f32,
+    },
+    /// The mean over the outputs of the squared difference.
+    MeanSquaredError,
+}
+
+/// The truth for each sample of a batch.
+#[derive(Clone, Copy, Debug)]
+pub enum Targets<'a> {
+    /// A class for each sample.
+    Classes(&'a [u16]),
+    /// `[sample][output]`.
+    Values(&'a [f32]),
+}
+
+impl<'a> Targets<'a> {
+    /// The targets of the samples from `first` up to `end`.
+    pub fn range(&self, first: usize, end: usize, outputs: usize) -> Targets<'a> {
+        match self {
+            Targets::Classes(classes) => Targets::Classes(&classes[first..end]),
+            Targets::Values(values) => Targets::Values(&values[first * outputs..end * outputs]),
+        }
+    }
+}
+
+/// The most members that can stand in the lanes.
+pub const MAX_LANES: usize = 16;
+
+impl Loss {
+    /// Writes the gradient of the mean loss over `batch` samples to `dy` (both `[output][column]`, lanes without a sample or
+    /// member get zero) and returns for each member in the lanes the sum of the losses of this pass's samples, in their order.
+    ///
+    /// # Panics
+    /// When the targets are not of the kind that the loss takes, are too few, or name a class that has no output.
+    pub fn gradient<F: Form>(
+        &self,
+        pass: &Pass,
+        outputs: usize,
+        batch: usize,
+        targets: Targets,
+        y: &[f32],
+        dy: &mut [f32],
+    ) -> [f32; MAX_LANES] {
+        match (self, targets) {
+            (&Loss::CrossEntropy { label_smoothing }, Targets::Classes(labels)) => {
+                cross_entropy::<F>(pass, outputs, batch, label_smoothing, labels, y, dy)
+            }
+            (Loss::MeanSquaredError, Targets::Values(values)) => mean_squared_error::<F>(pass, outputs, batch, values, y, dy),
+            _ => panic!("cross-entropy takes classes, the mean squared error takes values"),
+        }
+    }
+}
+
+/// The sample and the member of lane `lane` of column `column`, if there is one.
+#[inline(always)]
+fn occupant<F: Form>(pass: &Pass, column: usize, lane: usize) -> Option<(usize, usize)> {
+    let (sample, member) = if F::WEIGHT > 1 { (column, lane) } else { (column * F::COLUMN + lane, 0) };
+    (sample < pass.samples && member < pass.members).then_some((sample, member))
+}
+
+fn cross_entropy<F: Form>(
+    pass: &Pass,
+    classes: usize,
+    batch: usize,
+    smoothing: f32,
+    labels: &[u16],
+    y: &[f32],
+    dy: &mut [f32],
+) -> [f32; MAX_LANES] {
+    let stride = pass.columns * F::COLUMN;
+    let scale = 1.0 / batch as f32;
+    let everywhere = smoothing / classes as f32;
+    let at = |c: usize, column: usize| c * stride + column * F::COLUMN;
+    let load = |from: &[f32], c: usize, column: usize| F::Value::load(&from[at(c, column)..][..F::COLUMN]);
+    let mut sums = [0.0; MAX_LANES];
+    for column in 0..pass.columns {
+        // Softmax, with the largest output subtracted so that nothing overflows.
+        let largest = (1..classes).fold(load(y, 0, column), |most, c| {
+            let value = load(y, c, column);
+            value.if_greater(most, value, most)
+        });
+        let mut total = F::Value::default();
+        for c in 0..classes {
+            let e = math::exp(load(y, c, column) - largest);
+            total = total + e;
+            e.store(&mut dy[at(c, column)..][..F::COLUMN]);
+        }
+        let mut log_sum = [0.0; MAX_LANES];
+        (math::ln(total) + largest).store(&mut log_sum);
+        let share = F::Value::splat(scale) / total;
+        let spread = F::Value::splat(-everywhere * scale);
+        for c in 0..classes {
+            load(dy, c, column).mul_add(share, spread).store(&mut dy[at(c, column)..][..F::COLUMN]);
+        }
+        for lane in 0..F::COLUMN {
+            let Some((sample, member)) = occupant::<F>(pass, column, lane) else {
+                (0..classes).for_each(|c| dy[at(c, column) + lane] = 0.0);
+                continue;
+            };
+            let label = usize::from(labels[sample]);
+            dy[at(label, column) + lane] -= (1.0 - smoothing) * scale;
+            let mut loss = log_sum[lane] - (1.0 - smoothing) * y[at(label, column) + lane];
+            if smoothing > 0.0 {
+                loss -= everywhere * (0..classes).fold(0.0, |sum, c| sum + y[at(c, column) + lane]);
+            }
+            sums[member] += loss;
+        }
+    }
+    sums
+}
+
+fn mean_squared_error<F: Form>(pass: &Pass, outputs: usize, batch: usize, values: &[f32], y: &[f32], dy: &mut [f32]) -> [f32; MAX_LANES] {
+    let stride = pass.columns * F::COLUMN;
+    let share = 1.0 / outputs as f32;
+    let scale = 2.0 * share / batch as f32;
+    let mut sums = [0.0; MAX_LANES];
+    for column in 0..pass.columns {
+        for lane in 0..F::COLUMN {
+            let place = column * F::COLUMN + lane;
+            let Some((sample, member)) = occupant::<F>(pass, column, lane) else {
+                (0..outputs).for_each(|o| dy[o * stride + place] = 0.0);
+                continue;
+            };
+            let mut loss = 0.0;
+            for o in 0..outputs {
+                let difference = y[o * stride + place] - values[sample * outputs + o];
+                dy[o * stride + place] = difference * scale;
+                loss += difference * difference;
+            }
+            sums[member] += loss * share;
+        }
+    }
+    sums
+}

@@ -1,0 +1,248 @@
+//! Noise without memory: a counter-based generator, addressed by (seed, stream, step, pair, element).
+//!
+//! Nothing is stored and nothing is drawn in turn: any element of any stream can be made again anywhere, in any order, on
+//! any thread or device. The generator is Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*,
+//! 2011). Numbers come in groups of [`GROUP`]: sixteen Philox blocks side by side, so that vectors of up to sixteen lanes
+//! make them without shuffles; the mapping does not depend on the lanes of the build.
+//! Seeds are not secrets: nothing here is cryptographic.
+
+use crate::lane::{Bits, Lane};
+use crate::math;
+
+/// Elements that are made at once.
+pub const GROUP: usize = 64;
+
+/// Blocks that are made at once.
+const BLOCKS: usize = 16;
+
+const MULTIPLIERS: [u32; 2] = [0xd251_1f53, 0xcd9e_8d57];
+const WEYL: [u32; 2] = [0x9e37_79b9, 0xbb67_ae85];
+const ROUNDS: usize = 10;
+
+/// One block of Philox4x32-10: four random words from a counter and a key.
+pub fn philox(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let [mut c0, mut c1, mut c2, mut c3] = counter;
+    let [mut k0, mut k1] = key;
+    for _ in 0..ROUNDS {
+        let p0 = u64::from(MULTIPLIERS[0]) * u64::from(c0);
+        let p1 = u64::from(MULTIPLIERS[1]) * u64::from(c2);
+        (c0, c1, c2, c3) = ((p1 >> 32) as u32 ^ c1 ^ k0, p1 as u32, (p0 >> 32) as u32 ^ c3 ^ k1, p0 as u32);
+        k0 = k0.wrapping_add(WEYL[0]);
+        k1 = k1.wrapping_add(WEYL[1]);
+    }
+    [c0, c1, c2, c3]
+}
+
+/// Sixteen blocks with consecutive first counter words: word `w` of block `b` stands at `[w][b]`.
+///
+/// Optimised for vectors: the state is kept in 64-bit lanes whose upper half is ignored, so that a round is one multiply,
+/// one shift and one three-way xor per word, without a shuffle.
+#[inline(always)]
+fn philox_blocks<L: Lane>(counter: [u32; 4], key: [u32; 2]) -> [[u32; BLOCKS]; 4] {
+    if L::LANES == 1 {
+        let mut words = [[0; BLOCKS]; 4];
+        for b in 0..BLOCKS {
+            let block = philox([counter[0].wrapping_add(b as u32), counter[1], counter[2], counter[3]], key);
+            for w in 0..4 {
+                words[w][b] = block[w];
+            }
+        }
+        return words;
+    }
+    type State = [u64; BLOCKS];
+    const LOW: u64 = 0xffff_ffff;
+    let mut c0: State = core::array::from_fn(|b| u64::from(counter[0].wrapping_add(b as u32)));
+    let [mut c1, mut c2, mut c3]: [State; 3] = core::array::from_fn(|w| [u64::from(counter[w + 1]); BLOCKS]);
+    let [mut k0, mut k1] = key;
+    for _ in 0..ROUNDS {
+        let p0: State = core::array::from_fn(|b| (c0[b] & LOW) * u64::from(MULTIPLIERS[0]));
+        let p1: State = core::array::from_fn(|b| (c2[b] & LOW) * u64::from(MULTIPLIERS[1]));
+        c0 = core::array::from_fn(|b| (p1[b] >> 32) ^ c1[b] ^ u64::from(k0));
+        c2 = core::array::from_fn(|b| (p0[b] >> 32) ^ c3[b] ^ u64::from(k1));
+        c1 = p1;
+        c3 = p0;
+        k0 = k0.wrapping_add(WEYL[0]);
+        k1 = k1.wrapping_add(WEYL[1]);
+    }
+    [c0, c1, c2, c3].map(|word| word.map(|bits| bits as u32))
+}
+
+/// What a stream of random numbers is for; streams of one seed do not touch each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Purpose {
+    /// The noise of the members.
+    Members = 0,
+    /// The initial parameters.
+    Initialise = 1,
+    /// The order of the samples in an epoch.
+    Shuffle = 2,
+    /// The split into training and validation samples.
+    Split = 3,
+}
+
+/// One stream of random numbers, for example the noise of one pair of members at one step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    key: [u32; 2],
+    /// Counter words one to three: pair, step, purpose.
+    place: [u32; 3],
+}
+
+impl Stream {
+    /// The stream of this `purpose` for `seed`, at `step` (a step or an epoch), for `pair` of members (or a layer).
+    pub fn new(seed: u64, purpose: Purpose, step: u32, pair: u32) -> Self {
+        Self { key: [seed as u32, (seed >> 32) as u32], place: [pair, step, purpose as u32] }
+    }
+
+    fn counter(&self, block: u32) -> [u32; 4] {
+        [block, self.place[0], self.place[1], self.place[2]]
+    }
+
+    /// Block `index`: four random words.
+    pub fn block(&self, index: u32) -> [u32; 4] {
+        philox(self.counter(index), self.key)
+    }
+
+    /// Elements `64·group ..` as standard normals.
+    ///
+    /// Box and Muller (1958) on two words of a block: 23 bits of the first are a uniform number u in (0, 1) and r = √(-2 ln u);
+    /// the second gives an angle φ in (-π/4, π/4) by 23 bits and one of four quadrants by two more. Element `16w + b` comes
+    /// from word `w` of block `16·group + b`. No normal is beyond 5.77.
+    #[inline(always)]
+    pub fn normals<L: Lane>(&self, group: u32, out: &mut [f32; GROUP]) {
+        const UNIT: f32 = 1.0 / (1 << 23) as f32;
+        const QUARTER_TURN: f32 = core::f32::consts::FRAC_PI_2 * UNIT;
+        let words = philox_blocks::<L>(self.counter(group.wrapping_mul(BLOCKS as u32)), self.key);
+        for half in 0..2 {
+            for b in (0..BLOCKS).step_by(L::LANES) {
+                let first = L::load_bits(&words[2 * half][b..]);
+                let second = L::load_bits(&words[2 * half + 1][b..]);
+                let u = L::from_int(first >> 9).mul_add(L::splat(UNIT), L::splat(0.5 * UNIT));
+                let r = (math::ln(u) * L::splat(-2.0)).sqrt();
+                let fraction = L::from_int((second >> 7) & L::Bits::splat(0x7f_ffff)) - L::splat(4_194_303.5);
+                let (sin, cos) = math::sin_cos_octant(fraction * L::splat(QUARTER_TURN));
+                let sign = second & L::Bits::splat(0x8000_0000);
+                let short = (sin * r).to_bits();
+                let long = (cos * r).to_bits() ^ sign;
+                // Bit 30 decides which of the two comes first: all ones or all zeros, by subtraction from zero.
+                let swap = L::Bits::splat(0) - ((second >> 30) & L::Bits::splat(1));
+                let difference = (short ^ long) & swap;
+                L::from_bits(long ^ difference).store(&mut out[32 * half + b..]);
+                L::from_bits(short ^ difference).store(&mut out[32 * half + 16 + b..]);
+            }
+        }
+    }
+
+    /// Elements `64·group ..` as random signs, 1 or -1: element `i` is bit `i mod 32` of word `i / 32 mod 4` of block `i / 128`.
+    #[inline(always)]
+    pub fn signs(&self, group: u32, out: &mut [f32; GROUP]) {
+        let words = self.block(group / 2);
+        let first = 2 * (group as usize % 2);
+        for (half, signs) in out.chunks_exact_mut(32).enumerate() {
+            let word = words[first + half];
+            for (bit, sign) in signs.iter_mut().enumerate() {
+                *sign = f32::from_bits(1.0f32.to_bits() | (word >> bit) << 31);
+            }
+        }
+    }
+
+    /// A uniform integer below `bound`, from word 0 of block `index`: multiply and shift (Lemire, 2019), biased by less than
+    /// `bound / 2³²`.
+    pub fn below(&self, index: u32, bound: u32) -> u32 {
+        ((u64::from(self.block(index)[0]) * u64::from(bound)) >> 32) as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lane::{f32x4, f32x8, f32x16};
+    extern crate std;
+    use std::vec::Vec;
+
+    #[test]
+    fn philox_gives_the_known_answers_of_random123() {
+        assert_eq!(philox([0; 4], [0; 2]), [0x6627_e8d5, 0xe169_c58d, 0xbc57_ac4c, 0x9b00_dbd8]);
+        assert_eq!(philox([u32::MAX; 4], [u32::MAX; 2]), [0x408f_276d, 0x41c8_3b0e, 0xa20b_c7c6, 0x6d54_51fd]);
+        let pi = [0x243f_6a88, 0x85a3_08d3, 0x1319_8a2e, 0x0370_7344];
+        assert_eq!(philox(pi, [0xa409_3822, 0x299f_31d0]), [0xd16c_fe09, 0x94fd_cceb, 0x5001_e420, 0x2412_6ea1]);
+    }
+
+    #[test]
+    fn blocks_side_by_side_are_the_blocks_one_by_one() {
+        let (counter, key) = ([u32::MAX - 5, 7, 8, 9], [10, 11]);
+        assert_eq!(philox_blocks::<f32x16>(counter, key), philox_blocks::<f32>(counter, key));
+    }
+
+    #[test]
+    fn normals_have_the_same_bits_in_every_lane_width() {
+        let stream = Stream::new(3, Purpose::Members, 5, 1);
+        for group in [0, 1, 77, u32::MAX] {
+            let [mut one, mut four, mut eight, mut sixteen] = [[0.0; GROUP]; 4];
+            stream.normals::<f32>(group, &mut one);
+            stream.normals::<f32x4>(group, &mut four);
+            stream.normals::<f32x8>(group, &mut eight);
+            stream.normals::<f32x16>(group, &mut sixteen);
+            for i in 0..GROUP {
+                assert_eq!(one[i].to_bits(), sixteen[i].to_bits());
+                assert_eq!(one[i].to_bits(), eight[i].to_bits());
+                assert_eq!(one[i].to_bits(), four[i].to_bits());
+            }
+        }
+    }
+
+    #[test]
+    fn normals_pass_a_kolmogorov_smirnov_test_and_pairs_are_uncorrelated() {
+        let stream = Stream::new(42, Purpose::Members, 0, 0);
+        let mut numbers = Vec::new();
+        for group in 0..8192 {
+            let mut out = [0.0; GROUP];
+            stream.normals::<f32x8>(group, &mut out);
+            numbers.extend(out.map(f64::from));
+        }
+        let n = numbers.len() as f64;
+        let moment = |p: i32| numbers.iter().map(|x| x.powi(p)).sum::<f64>() / n;
+        assert!(moment(1).abs() < 4.0 / n.sqrt());
+        assert!((moment(2) - 1.0).abs() < 4.0 * (2.0 / n).sqrt());
+        assert!(moment(3).abs() < 4.0 * (15.0 / n).sqrt());
+        assert!((moment(4) - 3.0).abs() < 4.0 * (96.0 / n).sqrt());
+        for distance in [1, 16, 32, 64] {
+            let product = numbers.windows(distance + 1).map(|w| w[0] * w[distance]).sum::<f64>() / n;
+            assert!(product.abs() < 4.0 / n.sqrt(), "lag {distance}: {product}");
+            let squares = numbers.windows(distance + 1).map(|w| (w[0].powi(2) - 1.0) * (w[distance].powi(2) - 1.0)).sum::<f64>() / n;
+            assert!(squares.abs() < 4.0 * 2.0 / n.sqrt(), "squares at lag {distance}: {squares}");
+        }
+        numbers.sort_by(f64::total_cmp);
+        let cdf = |x: f64| 0.5 * libm::erfc(-x / core::f64::consts::SQRT_2);
+        let d = numbers.iter().enumerate().map(|(i, &x)| (cdf(x) - (i as f64 + 0.5) / n).abs()).fold(0.0, f64::max);
+        assert!(d * n.sqrt() < 1.63, "Kolmogorov-Smirnov statistic {}", d * n.sqrt()); // 1 % level
+    }
+
+    #[test]
+    fn signs_are_balanced_and_only_signs() {
+        let stream = Stream::new(42, Purpose::Members, 0, 0);
+        let mut sum = 0.0;
+        for group in 0..4096 {
+            let mut out = [0.0; GROUP];
+            stream.signs(group, &mut out);
+            assert!(out.iter().all(|s| s.abs() == 1.0));
+            sum += out.iter().sum::<f32>();
+        }
+        assert!(sum.abs() < 4.0 * (4096.0f32 * GROUP as f32).sqrt());
+    }
+
+    #[test]
+    fn streams_of_other_seeds_steps_pairs_and_purposes_differ() {
+        let base = Stream::new(1, Purpose::Members, 1, 1);
+        for other in [
+            Stream::new(2, Purpose::Members, 1, 1),
+            Stream::new(1 << 32 | 1, Purpose::Members, 1, 1),
+            Stream::new(1, Purpose::Members, 2, 1),
+            Stream::new(1, Purpose::Members, 1, 2),
+            Stream::new(1, Purpose::Initialise, 1, 1),
+        ] {
+            assert_ne!(base.block(0), other.block(0));
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Noisy copies of the parameters: how large the noise is for each filter, and the making of a member.
+//!
+//! For each filter f (one unit's incoming weights, `d` of them) the noise has the standard deviation `ρ·‖w_f‖/√d` per weight, so
+//! that its norm is about `ρ·‖w_f‖`; biases get none. The central parameters are only read.
+
+use crate::form::Form;
+use crate::lane::Lane;
+use crate::layers::{Segment, SegmentKind};
+use crate::network::Network;
+use crate::noise::{GROUP, Stream};
+
+/// The distribution of the noise; both have mean 0 and variance 1 before they are scaled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Distribution {
+    /// Standard normals.
+    Gaussian,
+    /// Random signs, much cheaper to make.
+    Rademacher,
+}
+
+impl Distribution {
+    #[inline(always)]
+    fn group<L: Lane>(self, stream: &Stream, group: u32, out: &mut [f32; GROUP]) {
+        match self {
+            Distribution::Gaussian => stream.normals::<L>(group, out),
+            Distribution::Rademacher => stream.signs(group, out),
+        }
+    }
+}
+
+/// Writes the noise scale of every filter, `N::FILTERS` of them.
+///
+/// A sum of squares runs in sixteen strided partial sums, then over these in order: the same for any lane width.
+pub fn noise_scales<N: Network, L: Lane>(rho: f32, parameters: &[f32], scales: &mut [f32]) {
+    const PARTIAL: usize = 16;
+    let mut next = 0;
+    N::segments(&mut |segment| {
+        if segment.kind != SegmentKind::Weight {
+            return;
+        }
+        for filter in parameters[segment.offset..][..segment.filters * segment.fan_in].chunks_exact(segment.fan_in) {
+            let mut sums = [L::default(); PARTIAL];
+            let vectors = PARTIAL / L::LANES;
+            let mut add = |weights: &[f32]| {
+                for (sum, weights) in sums[..vectors].iter_mut().zip(weights.chunks_exact(L::LANES)) {
+                    let w = L::load(weights);
+                    *sum = w.mul_add(w, *sum);
+                }
+            };
+            let whole = filter.chunks_exact(PARTIAL);
+            let mut rest = [0.0; PARTIAL];
+            rest[..whole.remainder().len()].copy_from_slice(whole.remainder());
+            whole.for_each(&mut add);
+            add(&rest);
+            let mut partial = [0.0; PARTIAL];
+            for (sum, out) in sums[..vectors].iter().zip(partial.chunks_exact_mut(L::LANES)) {
+                sum.store(out);
+            }
+            let sum = partial.iter().fold(0.0, |sum, p| sum + p);
+            scales[next] = rho * L::splat(sum / segment.fan_in as f32).sqrt().lane(0);
+            next += 1;
+        }
+    });
+}
+
+/// Visits all parameters in order in pieces that share a scale and a group of noise: `visit(first, length, scale, noise)`.
+/// Parameters without noise come with the scale 0 and an empty noise.
+#[inline(always)]
+fn walk<N: Network, L: Lane>(
+    distribution: Distribution,
+    stream: &Stream,
+    scales: &[f32],
+    mut visit: impl FnMut(usize, usize, f32, &[f32]),
+) {
+    let mut noise = [0.0; GROUP];
+    let mut group = None;
+    let mut next = 0;
+    N::segments(&mut |Segment { kind, offset, filters, fan_in }| {
+        if kind != SegmentKind::Weight {
+            visit(offset, filters * fan_in, 0.0, &[]);
+            return;
+        }
+        for f in 0..filters {
+            let scale = scales[next + f];
+            let mut first = offset + f * fan_in;
+            let end = first + fan_in;
+            while first < end {
+                let wanted = first / GROUP;
+                if group != Some(wanted) {
+                    distribution.group::<L>(stream, wanted as u32, &mut noise);
+                    group = Some(wanted);
+                }
+                let length = (end - first).min(GROUP - first % GROUP);
+                visit(first, length, scale, &noise[first % GROUP..][..length]);
+                first += length;
+            }
+        }
+        next += filters;
+    });
+}
+
+/// Which members of a pair to make.
+pub enum Pair<'a> {
+    /// θ + ε.
+    Plus(&'a mut [f32]),
+    /// θ - ε.
+    Minus(&'a mut [f32]),
+    /// θ + ε and θ - ε, with the noise made once.
+    Both(&'a mut [f32], &'a mut [f32]),
+}
+
+/// Writes members of the pair that `stream` stands for; each slice has `N::PARAMS` elements.
+pub fn perturb<N: Network, L: Lane>(distribution: Distribution, stream: &Stream, parameters: &[f32], scales: &[f32], pair: Pair) {
+    match pair {
+        Pair::Plus(out) => walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
+            shift::<L>(&parameters[first..][..length], scale, noise, &mut out[first..][..length]);
+        }),
+        Pair::Minus(out) => walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
+            shift::<L>(&parameters[first..][..length], -scale, noise, &mut out[first..][..length]);
+        }),
+        Pair::Both(plus, minus) => walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
+            shift::<L>(&parameters[first..][..length], scale, noise, &mut plus[first..][..length]);
+            shift::<L>(&parameters[first..][..length], -scale, noise, &mut minus[first..][..length]);
+        }),
+    }
+}
+
+/// Writes one member into lane `lane` of `weights`, which hold `F::WEIGHT` numbers for each parameter.
+pub fn perturb_lane<N: Network, F: Form>(
+    distribution: Distribution,
+    stream: &Stream,
+    parameters: &[f32],
+    scales: &[f32],
+    sign: f32,
+    lane: usize,
+    weights: &mut [f32],
+) {
+    walk::<N, F::Value>(distribution, stream, scales, |first, length, scale, noise| {
+        let weights = weights[first * F::WEIGHT..].iter_mut().skip(lane).step_by(F::WEIGHT);
+        for (i, (out, &p)) in weights.zip(&parameters[first..][..length]).enumerate() {
+            *out = if noise.is_empty() { p } else { Lane::mul_add(sign * scale, noise[i], p) };
+        }
+    });
+}
+
+/// `out = from + scale·noise`; an empty noise copies.
+#[inline(always)]
+fn shift<L: Lane>(from: &[f32], scale: f32, noise: &[f32], out: &mut [f32]) {
+    if noise.is_empty() {
+        out.copy_from_slice(from);
+        return;
+    }
+    let whole = from.len() / L::LANES * L::LANES;
+    let factor = L::splat(scale);
+    let vectors = from[..whole].chunks_exact(L::LANES).zip(noise.chunks_exact(L::LANES));
+    for ((from, noise), out) in vectors.zip(out.chunks_exact_mut(L::LANES)) {
+        factor.mul_add(L::load(noise), L::load(from)).store(out);
+    }
+    for i in whole..from.len() {
+        out[i] = factor.mul_add(L::splat(noise[i]), L::splat(from[i])).lane(0);
+    }
+}

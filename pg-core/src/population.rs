@@ -1,0 +1,317 @@
+//! The population gradient: the mean of the gradients of noisy copies of one network.
+//!
+//! `G = (1/K)·Σₖ ∇L(θ + εₖ; B)`, a non-local estimate of the gradient (Sakai et al., *Population gradients*, arXiv 2010.12260).
+//! What the paper leaves open is a choice of this project: filter-wise noise scale, antithetic pairs, one shared batch.
+//!
+//! # The order of summation
+//! Part of the promise of the same bits everywhere; each line is a plain chain in index order:
+//! * a sum over inputs, outputs or samples inside a layer: fused multiply-adds from the bias or from zero;
+//! * a member's gradient over a batch: over shards of [`SHARD`] samples;
+//! * the gradient of the population: over the members, θ+ε before θ-ε, pair after pair; then times 1/K.
+//!
+//! Neither memory nor results depend on how many members are made at once, in which lanes, or by how many threads.
+
+use crate::form::Form;
+use crate::lane::Lane;
+use crate::layers::Pass;
+use crate::loss::{Loss, Targets};
+use crate::network::Network;
+use crate::noise::{Purpose, Stream};
+use crate::perturbation::{Distribution, Pair, noise_scales, perturb, perturb_lane};
+use crate::transpose::transpose;
+
+/// The most samples in one forward and backward pass; a larger batch is summed shard by shard.
+pub const SHARD: usize = 64;
+
+/// The population and its noise.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Population {
+    /// K: how many members; 0 is plain stochastic gradient descent.
+    pub members: u32,
+    /// ρ: the norm of a filter's noise, relative to the norm of the filter.
+    pub rho: f32,
+    /// The distribution of the noise.
+    pub distribution: Distribution,
+    /// Whether members come in pairs θ+ε, θ-ε.
+    pub antithetic: bool,
+}
+
+/// Samples and their targets.
+#[derive(Clone, Copy, Debug)]
+pub struct Batch<'a> {
+    /// Normalised inputs, `[sample][element]`.
+    pub inputs: &'a [f32],
+    /// The truth for each.
+    pub targets: Targets<'a>,
+    /// How many.
+    pub samples: usize,
+}
+
+/// Why a step has no gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// A loss became infinite or not a number; the gradient must not be used.
+    #[error("the loss is no longer a finite number")]
+    NonFiniteLoss,
+}
+
+/// The memory of a pass, lent by the caller: one block, cut into its parts.
+pub struct Workspace<'a> {
+    tape: &'a mut [f32],
+    dy: &'a mut [f32],
+    dx: &'a mut [f32],
+    scratch: &'a mut [f32],
+    shard: &'a mut [f32],
+}
+
+/// Parts of a workspace start at multiples of this many `f32`s: a cache line, a vector.
+const ALIGNMENT: usize = 16;
+
+impl<'a> Workspace<'a> {
+    /// `f32`s for passes of network `N` in form `F` over batches of up to `samples`.
+    pub const fn len<N: Network, F: Form>(samples: usize) -> usize {
+        Self::sizes::<N, F>(samples)[4]
+    }
+
+    /// The ends of the parts.
+    const fn sizes<N: Network, F: Form>(samples: usize) -> [usize; 5] {
+        let shard = if samples < SHARD { samples } else { SHARD };
+        let element = shard.div_ceil(F::SAMPLES) * F::COLUMN;
+        let transposes = F::WEIGHT == 1 && F::COLUMN > 1;
+        let parts = [
+            N::TAPE * element,
+            N::WIDTH * element,
+            N::WIDTH * element,
+            if transposes { N::SCRATCH * element } else { 0 },
+            if samples > SHARD { N::PARAMS } else { 0 },
+        ];
+        let mut ends = [0; 5];
+        let mut end = 0;
+        let mut i = 0;
+        while i < 5 {
+            end += if F::COLUMN == 1 { parts[i] } else { parts[i].next_multiple_of(ALIGNMENT) };
+            ends[i] = end;
+            i += 1;
+        }
+        ends
+    }
+
+    /// Cuts `memory` into the parts; vectors are fastest when it is aligned to 64 bytes.
+    ///
+    /// # Panics
+    /// When `memory` is shorter than [`Workspace::len`].
+    pub fn new<N: Network, F: Form>(samples: usize, memory: &'a mut [f32]) -> Self {
+        let [tape, dy, dx, scratch, shard] = Self::sizes::<N, F>(samples);
+        let (memory, shard) = memory[..shard].split_at_mut(scratch);
+        let (memory, scratch) = memory.split_at_mut(dx);
+        let (memory, dx) = memory.split_at_mut(dy);
+        let (tape, dy) = memory.split_at_mut(tape);
+        Self { tape, dy, dx, scratch, shard }
+    }
+}
+
+/// Writes inputs `[sample][element]` to the front of a tape, `[element][column]`; lanes without a sample get zero.
+fn fill_input<F: Form>(elements: usize, pass: &Pass, inputs: &[f32], tape: &mut [f32]) {
+    let stride = pass.columns * F::COLUMN;
+    if F::WEIGHT > 1 {
+        for n in 0..pass.samples {
+            for i in 0..elements {
+                F::Value::splat(inputs[n * elements + i]).store(&mut tape[i * stride + n * F::COLUMN..][..F::COLUMN]);
+            }
+        }
+    } else if stride == 1 {
+        tape[..elements].copy_from_slice(&inputs[..elements]);
+    } else {
+        if pass.samples < stride {
+            tape[..elements * stride].chunks_exact_mut(stride).for_each(|row| row[pass.samples..].fill(0.0));
+        }
+        if F::COLUMN == 1 {
+            for n in 0..pass.samples {
+                (0..elements).for_each(|i| tape[i * stride + n] = inputs[n * elements + i]);
+            }
+        } else {
+            transpose(pass.samples, elements, inputs, elements, tape, stride);
+        }
+    }
+}
+
+/// Runs the network on up to [`SHARD`] samples and returns its outputs, `[output][column]`.
+///
+/// The tape needs [`Workspace::len`]'s memory; `parameters` have `F::WEIGHT` numbers for each parameter.
+pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], samples: usize, workspace: &'a mut Workspace) -> &'a [f32] {
+    let pass = Pass { samples, columns: F::columns(samples), members: 1, wants_input_gradient: false, input_rows: None };
+    let element = pass.columns * F::COLUMN;
+    let tape = &mut workspace.tape[..N::TAPE * element];
+    fill_input::<F>(N::INPUT.len(), &pass, inputs, tape);
+    N::forward::<F>(&pass, parameters, tape);
+    &tape[(N::TAPE - N::OUTPUTS) * element..]
+}
+
+/// Adds the gradients of the mean loss over `batch` at the parameters of `members` networks to `gradient`, in the order of the
+/// members, and returns the sum of their mean losses.
+///
+/// With samples in lanes or scalar there is one member; with members in lanes there are up to `LANES`, and the batch has at most
+/// [`SHARD`] samples. `refill` says whether the workspace does not yet hold the input of this batch.
+///
+/// # Errors
+/// [`StepError::NonFiniteLoss`]; `gradient` is then spoilt.
+///
+/// # Panics
+/// When a slice is too short or a label has no output.
+pub fn accumulate<N: Network, F: Form>(
+    loss: &Loss,
+    members: usize,
+    parameters: &[f32],
+    batch: &Batch,
+    refill: bool,
+    workspace: &mut Workspace,
+    gradient: &mut [f32],
+) -> Result<f32, StepError> {
+    let Workspace { tape, dy, dx, scratch, shard } = workspace;
+    let sharded = batch.samples > SHARD;
+    assert!(F::WEIGHT == 1 || !sharded, "members in lanes serve batches of up to {SHARD} samples");
+    if sharded {
+        shard.fill(0.0);
+    }
+    let mut total = 0.0;
+    let mut first = 0;
+    while first < batch.samples {
+        let samples = (batch.samples - first).min(SHARD);
+        let rows = &batch.inputs[first * N::INPUT.len()..][..samples * N::INPUT.len()];
+        let targets = batch.targets.range(first, first + samples, N::OUTPUTS);
+        let pass = Pass { samples, columns: F::columns(samples), members, wants_input_gradient: false, input_rows: Some(rows) };
+        let element = pass.columns * F::COLUMN;
+        let tape = &mut tape[..N::TAPE * element];
+        if refill || sharded || N::OVERWRITES_INPUT {
+            fill_input::<F>(N::INPUT.len(), &pass, rows, tape);
+        }
+        N::forward::<F>(&pass, parameters, tape);
+        let y = &tape[(N::TAPE - N::OUTPUTS) * element..];
+        let sums = loss.gradient::<F>(&pass, N::OUTPUTS, batch.samples, targets, y, dy);
+        for &sum in &sums[..members] {
+            if !sum.is_finite() {
+                return Err(StepError::NonFiniteLoss);
+            }
+            total += sum;
+        }
+        let gradient = if sharded { &mut **shard } else { &mut *gradient };
+        N::backward::<F>(&pass, parameters, tape, scratch, dy, dx, gradient);
+        first += samples;
+    }
+    if sharded {
+        add::<F::Value>(shard, gradient);
+    }
+    Ok(total / batch.samples as f32)
+}
+
+/// `to += from`.
+pub fn add<L: Lane>(from: &[f32], to: &mut [f32]) {
+    let whole = to.len() / L::LANES * L::LANES;
+    for (to, from) in to[..whole].chunks_exact_mut(L::LANES).zip(from.chunks_exact(L::LANES)) {
+        (L::load(to) + L::load(from)).store(to);
+    }
+    for (to, from) in to[whole..].iter_mut().zip(&from[whole..]) {
+        *to += from;
+    }
+}
+
+/// `to *= factor`.
+pub fn scale<L: Lane>(factor: f32, to: &mut [f32]) {
+    let whole = to.len() / L::LANES * L::LANES;
+    for to in to[..whole].chunks_exact_mut(L::LANES) {
+        (L::load(to) * L::splat(factor)).store(to);
+    }
+    to[whole..].iter_mut().for_each(|to| *to *= factor);
+}
+
+impl Population {
+    /// Plain stochastic gradient descent.
+    pub const NONE: Self = Self { members: 0, rho: 0.0, distribution: Distribution::Gaussian, antithetic: true };
+
+    /// The pair that `member` belongs to and whether it is its second half, θ-ε.
+    pub const fn place(&self, member: u32) -> (u32, bool) {
+        if self.antithetic { (member / 2, member % 2 == 1) } else { (member, false) }
+    }
+
+    /// The noise of `pair` at `step`.
+    pub fn stream(&self, seed: u64, step: u32, pair: u32) -> Stream {
+        Stream::new(seed, Purpose::Members, step, pair)
+    }
+
+    /// `f32`s that hold the members made at once: two with samples in lanes (a pair shares its noise), one scalar, a vector's.
+    pub const fn weights_len<N: Network, F: Form>() -> usize {
+        if F::WEIGHT > 1 {
+            N::PARAMS * F::WEIGHT
+        } else if F::COLUMN > 1 {
+            2 * N::PARAMS.next_multiple_of(ALIGNMENT)
+        } else {
+            N::PARAMS
+        }
+    }
+
+    /// Writes the population gradient at `parameters` over `batch` to `gradient` and returns the mean loss of the members.
+    ///
+    /// * `scales`: scratch of `N::FILTERS`; `weights`: scratch of [`Population::weights_len`], both unused without members
+    /// * `workspace`: [`Workspace::new`] for the same network, form and at least as many samples
+    ///
+    /// # Errors
+    /// [`StepError::NonFiniteLoss`]; `gradient` must then not be used. `parameters` are never touched.
+    ///
+    /// # Panics
+    /// When a slice is too short or a label has no output.
+    #[allow(clippy::too_many_arguments, reason = "the memory is the caller's, part by part")]
+    pub fn gradient<N: Network, F: Form>(
+        &self,
+        loss: &Loss,
+        seed: u64,
+        step: u32,
+        parameters: &[f32],
+        batch: &Batch,
+        scales: &mut [f32],
+        weights: &mut [f32],
+        workspace: &mut Workspace,
+        gradient: &mut [f32],
+    ) -> Result<f32, StepError> {
+        gradient.fill(0.0);
+        if self.members == 0 && F::WEIGHT == 1 {
+            return accumulate::<N, F>(loss, 1, parameters, batch, true, workspace, gradient);
+        }
+        noise_scales::<N, F::Value>(self.rho, parameters, scales);
+        let count = self.members.max(1);
+        let mut total = 0.0;
+        let mut member = 0;
+        while member < count {
+            let refill = member == 0;
+            let (pair, second) = self.place(member);
+            let stream = self.stream(seed, step, pair);
+            if F::WEIGHT > 1 {
+                let members = (count - member).min(F::WEIGHT as u32);
+                for lane in 0..F::WEIGHT as u32 {
+                    // Lanes beyond the last member repeat it; nobody reads them.
+                    let (pair, second) = self.place(member + lane.min(members - 1));
+                    let stream = self.stream(seed, step, pair);
+                    let sign = if second { -1.0 } else { 1.0 };
+                    perturb_lane::<N, F>(self.distribution, &stream, parameters, scales, sign, lane as usize, weights);
+                }
+                total += accumulate::<N, F>(loss, members as usize, weights, batch, refill, workspace, gradient)?;
+                member += members;
+            } else if F::COLUMN > 1 && self.antithetic && member + 1 < count {
+                let (plus, minus) = weights.split_at_mut(N::PARAMS.next_multiple_of(ALIGNMENT));
+                perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, Pair::Both(plus, minus));
+                total += accumulate::<N, F>(loss, 1, plus, batch, refill, workspace, gradient)?;
+                total += accumulate::<N, F>(loss, 1, minus, batch, false, workspace, gradient)?;
+                member += 2;
+            } else {
+                let out = &mut *weights;
+                let pair = if second { Pair::Minus(out) } else { Pair::Plus(out) };
+                perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, pair);
+                total += accumulate::<N, F>(loss, 1, weights, batch, refill, workspace, gradient)?;
+                member += 1;
+            }
+        }
+        let mean = 1.0 / count as f32;
+        scale::<F::Value>(mean, gradient);
+        Ok(total * mean)
+    }
+}

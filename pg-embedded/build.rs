@@ -1,0 +1,40 @@
+//! Chooses the board and hands the linker its memories.
+//!
+//! The board is the one named by the environment variable `PG_BOARD`, else the first with the target of the build, else
+//! (on a desktop) the first of all. The code it chooses for is in `src/board`; nothing is compiled or generated here but `memory.x`.
+
+use std::{env, fs, path::Path};
+
+#[allow(dead_code)] // the firmware uses the rest
+#[path = "src/board/mod.rs"]
+mod board;
+
+fn main() {
+    println!("cargo:rerun-if-changed=src/board");
+    println!("cargo:rerun-if-env-changed=PG_BOARD");
+    let variable = |name| env::var(name).unwrap_or_default();
+    let (target, bare) = (variable("TARGET"), variable("CARGO_CFG_TARGET_OS") == "none");
+
+    let wanted = variable("PG_BOARD");
+    let default = || board::ALL.into_iter().find(|board| board.target == target).unwrap_or(board::ALL[0]);
+    let board = if wanted.is_empty() {
+        default()
+    } else {
+        board::ALL.into_iter().find(|board| board.name == wanted).unwrap_or_else(|| {
+            let names = board::ALL.map(|board| board.name).join(", ");
+            panic!("PG_BOARD={wanted}: there is no such board; there are {names}")
+        })
+    };
+    println!("cargo:rustc-env=PG_BOARD={}", board.name);
+
+    if bare {
+        assert!(board.target == target, "{} needs --target {}, this build is for {target}", board.name, board.target);
+        let memory = |name, memory: board::Memory| format!("  {name} : ORIGIN = {:#010x}, LENGTH = {}\n", memory.origin, memory.bytes);
+        let script = format!("MEMORY\n{{\n{}{}}}\n", memory("FLASH", board.flash), memory("RAM", board.ram));
+        let out = variable("OUT_DIR");
+        fs::write(Path::new(&out).join("memory.x"), script).expect("OUT_DIR can be written");
+        println!("cargo:rustc-link-search={out}");
+        println!("cargo:rustc-link-arg-bins=--nmagic");
+        println!("cargo:rustc-link-arg-bins=-Tlink.x");
+    }
+}

@@ -1,0 +1,72 @@
+//! The numbers of each board: where its memories lie and how fast its counter ticks.
+//!
+//! Only numbers, so that the firmware, its build script (which writes the linker's `memory.x` from them) and
+//! `cargo xtask` read the same ones. No driver lives here: the firmware uses what every Cortex-M has.
+//!
+//! A new board is one more file and one more line in [`ALL`]; `PG_BOARD=its-name` selects it at build time.
+
+mod lm3s6965evb;
+mod microbit;
+mod mps2_an386;
+mod mps2_an505;
+mod nucleo_f446re;
+
+/// A memory of a board.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Memory {
+    /// Address of its first byte.
+    pub origin: u32,
+    /// Its size.
+    pub bytes: u32,
+}
+
+/// What the firmware needs to know of a board.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Board {
+    /// The value of `PG_BOARD`; also the name of QEMU's machine where there is one.
+    pub name: &'static str,
+    /// The compiler's target.
+    pub target: &'static str,
+    /// Code, constants and the model file.
+    pub flash: Memory,
+    /// Variables, then the stack, which grows down from the end.
+    pub ram: Memory,
+    /// Ticks per second of SysTick after reset, as QEMU emulates it.
+    pub tick_hz: u32,
+    /// True when QEMU emulates the board.
+    pub emulated: bool,
+}
+
+/// Every board. The first with a given target is that target's default.
+pub const ALL: [Board; 5] =
+    [mps2_an386::BOARD, mps2_an505::BOARD, lm3s6965evb::BOARD, microbit::BOARD, nucleo_f446re::BOARD];
+
+/// The board of that name.
+///
+/// # Panics
+/// When there is none; at compile time, where the name is a constant.
+pub const fn named(name: &str) -> Board {
+    let mut i = 0;
+    while i < ALL.len() {
+        if same(ALL[i].name, name) {
+            return ALL[i];
+        }
+        i += 1;
+    }
+    panic!("PG_BOARD names no board of pg-embedded/src/board")
+}
+
+const fn same(a: &str, b: &str) -> bool {
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    if a.len() != b.len() {
+        return false;
+    }
+    let mut i = 0;
+    while i < a.len() {
+        if a[i] != b[i] {
+            return false;
+        }
+        i += 1;
+    }
+    true
+}

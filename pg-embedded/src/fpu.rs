@@ -1,0 +1,146 @@
+//! The two instructions of a Cortex-M FPU that stable Rust has no name for: fused multiply-add, square root.
+//!
+//! All `unsafe` of the firmware is here. Nothing here approximates: both round once, to the nearest, as the same
+//! operations on the desktop do; without an FPU libm computes the same bits in software. NaNs are NaNs everywhere, but
+//! their payload is not promised.
+//!
+//! [`Fpu`] makes a number of it that every kernel of `pg_core` accepts:
+//!
+//! ```
+//! use pg_core::Lane;
+//! use pg_embedded::Fpu;
+//! let fused = Fpu(0.1).mul_add(Fpu(10.0), Fpu(-1.0));
+//! assert_eq!(fused, Fpu(1.4901161e-8)); // rounded once; rounded twice it were 0
+//! ```
+#![allow(unsafe_code)]
+
+use core::ops::{Add, Div, Mul, Neg, Sub};
+
+use pg_core::{Lane, lane::Word};
+
+/// `a·b + c`, rounded once.
+#[cfg(all(target_os = "none", target_abi = "eabihf"))]
+#[inline(always)]
+pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    let mut sum = c;
+    // SAFETY: the instruction reads and writes the named registers only (no memory, no stack), and both targets with this ABI have it.
+    // FPSCR's exception flags may change, hence no `preserves_flags`; its rounding mode is never touched, hence `pure`.
+    unsafe {
+        core::arch::asm!(
+            "vfma.f32 {sum}, {a}, {b}",
+            sum = inout(sreg) sum, a = in(sreg) a, b = in(sreg) b,
+            options(pure, nomem, nostack)
+        );
+    }
+    sum
+}
+
+/// `a·b + c`, rounded once.
+#[cfg(not(all(target_os = "none", target_abi = "eabihf")))]
+#[inline(always)]
+pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
+    libm::fmaf(a, b, c)
+}
+
+/// The square root, correctly rounded.
+#[cfg(all(target_os = "none", target_abi = "eabihf"))]
+#[inline(always)]
+pub fn square_root(a: f32) -> f32 {
+    let root;
+    // SAFETY: as above.
+    unsafe { core::arch::asm!("vsqrt.f32 {root}, {a}", root = lateout(sreg) root, a = in(sreg) a, options(pure, nomem, nostack)) };
+    root
+}
+
+/// The square root, correctly rounded.
+#[cfg(not(all(target_os = "none", target_abi = "eabihf")))]
+#[inline(always)]
+pub fn square_root(a: f32) -> f32 {
+    libm::sqrtf(a)
+}
+
+/// A number computed by the FPU, for the kernels of `pg_core`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
+#[repr(transparent)]
+pub struct Fpu(pub f32);
+
+macro_rules! operator {
+    ($($trait:ident::$method:ident $sign:tt)*) => { $(
+        impl $trait for Fpu {
+            type Output = Self;
+            #[inline(always)]
+            fn $method(self, rhs: Self) -> Self {
+                Self(self.0 $sign rhs.0)
+            }
+        }
+    )* };
+}
+operator! { Add::add + Sub::sub - Mul::mul * Div::div / }
+
+impl Neg for Fpu {
+    type Output = Self;
+    #[inline(always)]
+    fn neg(self) -> Self {
+        Self(-self.0)
+    }
+}
+
+impl Lane for Fpu {
+    type Bits = Word;
+    const LANES: usize = 1;
+
+    #[inline(always)]
+    fn splat(value: f32) -> Self {
+        Self(value)
+    }
+    #[inline(always)]
+    fn lane(self, _: usize) -> f32 {
+        self.0
+    }
+    #[inline(always)]
+    fn load(from: &[f32]) -> Self {
+        Self(from[0])
+    }
+    #[inline(always)]
+    fn store(self, to: &mut [f32]) {
+        to[0] = self.0;
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self, b: Self) -> Self {
+        Self(fused_multiply_add(self.0, a.0, b.0))
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        Self(square_root(self.0))
+    }
+    #[inline(always)]
+    fn if_greater(self, than: Self, then: Self, otherwise: Self) -> Self {
+        if self.0 > than.0 { then } else { otherwise }
+    }
+    #[inline(always)]
+    fn to_bits(self) -> Word {
+        Word(self.0.to_bits())
+    }
+    #[inline(always)]
+    fn from_bits(bits: Word) -> Self {
+        Self(f32::from_bits(bits.0))
+    }
+    #[inline(always)]
+    fn from_int(bits: Word) -> Self {
+        Self(bits.0 as i32 as f32)
+    }
+    #[inline(always)]
+    fn load_bits(from: &[u32]) -> Word {
+        Word(from[0])
+    }
+    #[inline(always)]
+    fn load_partial(from: &[f32]) -> Self {
+        Self(from.first().copied().unwrap_or_default())
+    }
+    #[inline(always)]
+    fn store_partial(self, to: &mut [f32]) {
+        if let Some(to) = to.first_mut() {
+            *to = self.0;
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! What the firmware's programs share: the board's numbers, the FPU as a number type, the way out, a counter.
+//!
+//! The networks and their kernels are `pg_core`'s; this crate only gives them a place to run. It allocates nothing and
+//! drives no peripheral but SysTick, so that it runs on every Cortex-M. It builds for the desktop, too.
+//!
+//! | feature | what it adds |
+//! |---|---|
+//! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
+//!
+//! | variable at build time | what it chooses |
+//! |---|---|
+//! | `PG_BOARD` | the board, one of [`board::ALL`]; the first with the build's target otherwise |
+#![cfg_attr(target_os = "none", no_std)]
+#![deny(unsafe_code)]
+
+pub mod board;
+pub mod console;
+mod fpu;
+mod plan;
+#[cfg(target_os = "none")]
+mod stopwatch;
+
+pub use fpu::{Fpu, fused_multiply_add, square_root};
+pub use plan::MemoryPlan;
+#[cfg(target_os = "none")]
+pub use stopwatch::Stopwatch;
+
+/// The board that this build is for. A desktop build is for the first one, unless `PG_BOARD` says another.
+pub const BOARD: board::Board = board::named(env!("PG_BOARD"));
+
+#[cfg(target_os = "none")]
+#[panic_handler]
+fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+    console::report(info);
+    console::end(false)
+}

@@ -1,0 +1,46 @@
+//! Where every byte of RAM goes, as a constant: a plan that exceeds the board does not compile.
+//!
+//! It counts what the program states and does not measure: the linker has the last word on alignment.
+//!
+//! ```
+//! use pg_embedded::{BOARD, MemoryPlan};
+//! const PLAN: MemoryPlan<2> = MemoryPlan([("activations", 400), ("stack", 4096)]);
+//! const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize);
+//! PLAN.print(BOARD);
+//! ```
+
+use crate::{board::Board, console};
+
+/// Names and bytes.
+#[derive(Clone, Copy, Debug)]
+pub struct MemoryPlan<const ROWS: usize>(pub [(&'static str, usize); ROWS]);
+
+impl<const ROWS: usize> MemoryPlan<ROWS> {
+    /// The sum of all rows.
+    pub const fn bytes(&self) -> usize {
+        let mut sum = 0;
+        let mut row = 0;
+        while row < ROWS {
+            sum += self.0[row].1;
+            row += 1;
+        }
+        sum
+    }
+
+    /// Prints the rows, their sum and the board's RAM, in bytes.
+    pub fn print(&self, board: Board) {
+        for (name, bytes) in self.0 {
+            line(name, bytes as u32);
+        }
+        line("sum", self.bytes() as u32);
+        line(board.name, board.ram.bytes);
+    }
+}
+
+fn line(name: &str, bytes: u32) {
+    console::text("ram ");
+    console::text(name);
+    console::text(" ");
+    console::number(bytes);
+    console::text("\n");
+}
