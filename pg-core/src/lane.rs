@@ -15,7 +15,9 @@ use core::fmt::Debug;
 use core::ops::{Add, BitAnd, BitOr, BitXor, Div, Mul, Neg, Shl, Shr, Sub};
 
 pub use wide::{f32x4, f32x8, f32x16};
-use wide::{i32x4, i32x8, i32x16, u32x4, u32x8, u32x16};
+use wide::{i32x4, i32x8, i32x16, u32x4, u32x8, u32x16, u64x8};
+
+use crate::noise;
 
 /// One `f32`, or several side by side, with the arithmetic of each lane that of a lone `f32`.
 ///
@@ -75,12 +77,6 @@ pub trait Lane:
     /// The bits read as two's complement integers, converted to numbers.
     fn from_int(bits: Self::Bits) -> Self;
 
-    /// The lanes of `from`, one integer each.
-    ///
-    /// # Panics
-    /// When `from` is shorter than [`Lane::LANES`].
-    fn load_bits(from: &[u32]) -> Self::Bits;
-
     /// As many of the first lanes of `from` as it has; zero elsewhere.
     #[inline(always)]
     fn load_partial(from: &[f32]) -> Self {
@@ -111,6 +107,9 @@ pub trait Bits:
 {
     /// The same integer in every lane.
     fn splat(value: u32) -> Self;
+
+    /// As many consecutive Philox blocks as there are lanes, word by word: see [`crate::noise::philox`].
+    fn philox(counter: [u32; 4], key: [u32; 2]) -> [Self; 4];
 }
 
 /// Wrapping `u32`, so that one source serves the scalar and the vectors.
@@ -147,6 +146,10 @@ impl Bits for Word {
     #[inline(always)]
     fn splat(value: u32) -> Self {
         Self(value)
+    }
+    #[inline(always)]
+    fn philox(counter: [u32; 4], key: [u32; 2]) -> [Self; 4] {
+        noise::philox(counter, key).map(Self)
     }
 }
 
@@ -194,10 +197,6 @@ impl Lane for f32 {
     fn from_int(bits: Word) -> Self {
         bits.0 as i32 as f32
     }
-    #[inline(always)]
-    fn load_bits(from: &[u32]) -> Word {
-        Word(from[0])
-    }
 }
 
 /// True when `wide` compiles `mul_add` to a fused instruction; elsewhere it would round twice.
@@ -226,6 +225,15 @@ macro_rules! wide_lane {
             #[inline(always)]
             fn splat(value: u32) -> Self {
                 $bits::splat(value)
+            }
+            #[inline(always)]
+            fn philox(counter: [u32; 4], key: [u32; 2]) -> [Self; 4] {
+                let words = noise::philox_eights::<{ ($lanes as usize).div_ceil(8) }>(counter, key);
+                let [a, b, c, d] = words;
+                let narrow = |word: [u64x8; ($lanes as usize).div_ceil(8)]| {
+                    $bits::new(core::array::from_fn(|b| word[b / 8].as_array()[b % 8] as u32))
+                };
+                [narrow(a), narrow(b), narrow(c), narrow(d)]
             }
         }
 
@@ -278,11 +286,6 @@ macro_rules! wide_lane {
             fn from_int(bits: $bits) -> Self {
                 let ints: $int = bytemuck::cast(bits);
                 wide_lane!(@from_int $float, ints)
-            }
-            #[inline(always)]
-            fn load_bits(from: &[u32]) -> $bits {
-                let lanes: &[u32; $lanes] = from[..$lanes].try_into().expect("a slice of that length");
-                $bits::new(*lanes)
             }
         }
     };

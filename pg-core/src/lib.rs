@@ -5,18 +5,21 @@
 //! the whole.
 //!
 //! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
-//! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`model_file`], [`zoo`].
+//! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`].
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod floats;
 pub mod form;
 pub mod initialise;
 pub mod lane;
 pub mod layers;
 pub mod loss;
 pub mod math;
+pub mod model_file;
 pub mod network;
 pub mod noise;
+pub mod normalisation;
 pub mod optimiser;
 pub mod perturbation;
 pub mod population;

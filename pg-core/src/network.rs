@@ -48,7 +48,7 @@ pub trait Network: 'static {
     /// Runs the network on the input at the front of `tape`; the output is left at its end.
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]);
 
-    /// Adds the gradient of the parameters to `gradient`, from the tape and the output's gradient in `dy`.
+    /// Adds the gradient of the parameters to `gradient` (see [`Pass::adds`]), from the tape and the output's gradient in `dy`.
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
@@ -59,22 +59,27 @@ pub trait Network: 'static {
         gradient: &mut [f32],
     );
 
-    /// A number that stands for the network's text: 64-bit FNV-1a. Parameters fit a network only if this is equal.
+    /// A number that stands for the network's text. Parameters fit a network only if this is equal.
     fn fingerprint() -> u64 {
-        struct Hash(u64);
-        impl fmt::Write for Hash {
-            fn write_str(&mut self, text: &str) -> fmt::Result {
-                for byte in text.bytes() {
-                    self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-                }
-                Ok(())
-            }
-        }
-        let mut hash = Hash(0xcbf2_9ce4_8422_2325);
-        // Writing to a hash cannot fail.
-        let _ = Self::describe(&mut hash);
-        hash.0
+        fingerprint(Self::describe)
     }
+}
+
+/// 64-bit FNV-1a of the text that `describe` writes.
+pub(crate) fn fingerprint(describe: impl FnOnce(&mut dyn fmt::Write) -> fmt::Result) -> u64 {
+    struct Hash(u64);
+    impl fmt::Write for Hash {
+        fn write_str(&mut self, text: &str) -> fmt::Result {
+            for byte in text.bytes() {
+                self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+            }
+            Ok(())
+        }
+    }
+    let mut hash = Hash(0xcbf2_9ce4_8422_2325);
+    // Writing to a hash cannot fail.
+    let _ = describe(&mut hash);
+    hash.0
 }
 
 /// Layers in a row, for inputs of the shape `In`.

@@ -140,7 +140,7 @@ fn fill_input<F: Form>(elements: usize, pass: &Pass, inputs: &[f32], tape: &mut 
 ///
 /// The tape needs [`Workspace::len`]'s memory; `parameters` have `F::WEIGHT` numbers for each parameter.
 pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], samples: usize, workspace: &'a mut Workspace) -> &'a [f32] {
-    let pass = Pass { samples, columns: F::columns(samples), members: 1, wants_input_gradient: false, input_rows: None };
+    let pass = Pass { samples, columns: F::columns(samples), members: 1, adds: false, wants_input_gradient: false, input_rows: None };
     let element = pass.columns * F::COLUMN;
     let tape = &mut workspace.tape[..N::TAPE * element];
     fill_input::<F>(N::INPUT.len(), &pass, inputs, tape);
@@ -148,8 +148,9 @@ pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], sample
     &tape[(N::TAPE - N::OUTPUTS) * element..]
 }
 
-/// Adds the gradients of the mean loss over `batch` at the parameters of `members` networks to `gradient`, in the order of the
-/// members, and returns the sum of their mean losses.
+#[allow(clippy::too_many_arguments, reason = "the memory is the caller's, part by part")]
+/// Adds (without `adds`: writes) the gradients of the mean loss over `batch` at the parameters of `members` networks to `gradient`,
+/// in the order of the members, and returns the sum of their mean losses.
 ///
 /// With samples in lanes or scalar there is one member; with members in lanes there are up to `LANES`, and the batch has at most
 /// [`SHARD`] samples. `refill` says whether the workspace does not yet hold the input of this batch.
@@ -165,22 +166,21 @@ pub fn accumulate<N: Network, F: Form>(
     parameters: &[f32],
     batch: &Batch,
     refill: bool,
+    adds: bool,
     workspace: &mut Workspace,
     gradient: &mut [f32],
 ) -> Result<f32, StepError> {
     let Workspace { tape, dy, dx, scratch, shard } = workspace;
     let sharded = batch.samples > SHARD;
     assert!(F::WEIGHT == 1 || !sharded, "members in lanes serve batches of up to {SHARD} samples");
-    if sharded {
-        shard.fill(0.0);
-    }
     let mut total = 0.0;
     let mut first = 0;
     while first < batch.samples {
         let samples = (batch.samples - first).min(SHARD);
         let rows = &batch.inputs[first * N::INPUT.len()..][..samples * N::INPUT.len()];
         let targets = batch.targets.range(first, first + samples, N::OUTPUTS);
-        let pass = Pass { samples, columns: F::columns(samples), members, wants_input_gradient: false, input_rows: Some(rows) };
+        let adds = if sharded { first > 0 } else { adds };
+        let pass = Pass { samples, columns: F::columns(samples), members, adds, wants_input_gradient: false, input_rows: Some(rows) };
         let element = pass.columns * F::COLUMN;
         let tape = &mut tape[..N::TAPE * element];
         if refill || sharded || N::OVERWRITES_INPUT {
@@ -199,8 +199,10 @@ pub fn accumulate<N: Network, F: Form>(
         N::backward::<F>(&pass, parameters, tape, scratch, dy, dx, gradient);
         first += samples;
     }
-    if sharded {
+    if sharded && adds {
         add::<F::Value>(shard, gradient);
+    } else if sharded {
+        gradient.copy_from_slice(shard);
     }
     Ok(total / batch.samples as f32)
 }
@@ -273,16 +275,15 @@ impl Population {
         workspace: &mut Workspace,
         gradient: &mut [f32],
     ) -> Result<f32, StepError> {
-        gradient.fill(0.0);
         if self.members == 0 && F::WEIGHT == 1 {
-            return accumulate::<N, F>(loss, 1, parameters, batch, true, workspace, gradient);
+            return accumulate::<N, F>(loss, 1, parameters, batch, true, false, workspace, gradient);
         }
         noise_scales::<N, F::Value>(self.rho, parameters, scales);
         let count = self.members.max(1);
         let mut total = 0.0;
         let mut member = 0;
         while member < count {
-            let refill = member == 0;
+            let first = member == 0;
             let (pair, second) = self.place(member);
             let stream = self.stream(seed, step, pair);
             if F::WEIGHT > 1 {
@@ -294,19 +295,19 @@ impl Population {
                     let sign = if second { -1.0 } else { 1.0 };
                     perturb_lane::<N, F>(self.distribution, &stream, parameters, scales, sign, lane as usize, weights);
                 }
-                total += accumulate::<N, F>(loss, members as usize, weights, batch, refill, workspace, gradient)?;
+                total += accumulate::<N, F>(loss, members as usize, weights, batch, first, !first, workspace, gradient)?;
                 member += members;
             } else if F::COLUMN > 1 && self.antithetic && member + 1 < count {
                 let (plus, minus) = weights.split_at_mut(N::PARAMS.next_multiple_of(ALIGNMENT));
                 perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, Pair::Both(plus, minus));
-                total += accumulate::<N, F>(loss, 1, plus, batch, refill, workspace, gradient)?;
-                total += accumulate::<N, F>(loss, 1, minus, batch, false, workspace, gradient)?;
+                total += accumulate::<N, F>(loss, 1, plus, batch, first, !first, workspace, gradient)?;
+                total += accumulate::<N, F>(loss, 1, minus, batch, false, true, workspace, gradient)?;
                 member += 2;
             } else {
                 let out = &mut *weights;
                 let pair = if second { Pair::Minus(out) } else { Pair::Plus(out) };
                 perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, pair);
-                total += accumulate::<N, F>(loss, 1, weights, batch, refill, workspace, gradient)?;
+                total += accumulate::<N, F>(loss, 1, weights, batch, first, !first, workspace, gradient)?;
                 member += 1;
             }
         }

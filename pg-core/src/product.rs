@@ -4,10 +4,10 @@
 //! 1. a tile of `R` × `J` sums stays in registers, so that a vector of B serves R rows and an element of A serves J vectors;
 //! 2. each sum is one chain of fused multiply-adds in index order: many chains hide the latency, and the order (so the bits)
 //!    is that of the naive loop, whatever the tile, the lanes or the batch;
-//! 3. rows are dealt evenly over the tiles (32 rows as 11 + 11 + 10, not 12 + 12 + 8), so that no tile is too low to hide it.
+//! 3. rows are dealt evenly over the tiles (10 rows as 5 + 5, not 8 + 2), so that no tile is too low to hide it.
 //!
-//! Tried and dropped: packing A (no gain for up to 800 columns), eight rows by two vectors (5 % slower than six by four).
-//! Callers say how A and B lie in memory ([`Left`], [`Right`]) and what happens to a finished sum; nothing is allocated.
+//! Tried and dropped: tiles of 11 or 12 rows: their row pointers do not fit the 16 integer registers, three times slower.
+//! Callers say how A and B lie in memory ([`Left`], [`Right`]) and where the sums go ([`Sums`]); nothing is allocated.
 
 use crate::form::Form;
 use crate::lane::Lane;
@@ -116,6 +116,141 @@ impl<L: Lane> Right<L> for Strided<'_> {
     }
 }
 
+/// A constant input of 1: the weight of which is the bias.
+pub(crate) struct One;
+
+impl<L: Lane> Right<L> for One {
+    #[inline(always)]
+    fn row<const COLUMNS: usize>(&self, _: usize, _: usize) -> [L; COLUMNS] {
+        [L::splat(1.0); COLUMNS]
+    }
+}
+
+/// Where sums start and where they go.
+pub(crate) trait Sums<L: Lane> {
+    /// Sets the first terms of neighbouring sums of a row, which are zeros so far.
+    #[inline(always)]
+    fn start(&self, _row: usize, _column: usize, _sums: &mut [L]) {}
+    /// Takes them finished.
+    fn finish(&mut self, row: usize, column: usize, sums: &[L]);
+}
+
+/// From zero, written side by side.
+pub(crate) struct Written<'a> {
+    pub to: &'a mut [f32],
+    pub stride: usize,
+}
+
+/// From a bias for each row, written side by side.
+pub(crate) struct Biased<'a, F> {
+    pub biases: &'a [f32],
+    pub to: &'a mut [f32],
+    pub stride: usize,
+    pub form: core::marker::PhantomData<F>,
+}
+
+/// From the sums that are there already, and back.
+pub(crate) struct Continued<'a> {
+    pub to: &'a mut [f32],
+    pub stride: usize,
+}
+
+/// From zero; then added to what is there (or, without `adds`, written).
+pub(crate) struct Added<'a> {
+    pub to: &'a mut [f32],
+    pub stride: usize,
+    pub adds: bool,
+}
+
+/// [`Added`] for a last vector of which only some lanes exist.
+pub(crate) struct AddedTail<'a> {
+    pub to: &'a mut [f32],
+    pub stride: usize,
+    pub lanes: usize,
+    pub adds: bool,
+}
+
+/// From zero; then the lanes of a sum are added one by one to one number each: the members of a population.
+pub(crate) struct AddedMembers<'a> {
+    pub to: &'a mut [f32],
+    pub stride: usize,
+    pub members: usize,
+    pub adds: bool,
+}
+
+/// The place of neighbouring vectors.
+#[inline(always)]
+fn place<L: Lane>(to: &mut [f32], stride: usize, row: usize, column: usize, vectors: usize) -> impl Iterator<Item = &mut [f32]> {
+    to[row * stride + column * L::LANES..][..vectors * L::LANES].chunks_exact_mut(L::LANES)
+}
+
+impl<L: Lane> Sums<L> for Written<'_> {
+    #[inline(always)]
+    fn finish(&mut self, row: usize, column: usize, sums: &[L]) {
+        let to = place::<L>(self.to, self.stride, row, column, sums.len());
+        to.zip(sums).for_each(|(to, sum)| sum.store(to));
+    }
+}
+
+impl<F: Form> Sums<F::Value> for Biased<'_, F> {
+    #[inline(always)]
+    fn start(&self, row: usize, _: usize, sums: &mut [F::Value]) {
+        sums.fill(F::weight(self.biases, row));
+    }
+    #[inline(always)]
+    fn finish(&mut self, row: usize, column: usize, sums: &[F::Value]) {
+        Written { to: self.to, stride: self.stride }.finish(row, column, sums);
+    }
+}
+
+impl<L: Lane> Sums<L> for Continued<'_> {
+    #[inline(always)]
+    fn start(&self, row: usize, column: usize, sums: &mut [L]) {
+        let from = &self.to[row * self.stride + column * L::LANES..][..sums.len() * L::LANES];
+        from.chunks_exact(L::LANES).zip(sums).for_each(|(from, sum)| *sum = L::load(from));
+    }
+    #[inline(always)]
+    fn finish(&mut self, row: usize, column: usize, sums: &[L]) {
+        Written { to: self.to, stride: self.stride }.finish(row, column, sums);
+    }
+}
+
+impl<L: Lane> Sums<L> for Added<'_> {
+    #[inline(always)]
+    fn finish(&mut self, row: usize, column: usize, sums: &[L]) {
+        let to = place::<L>(self.to, self.stride, row, column, sums.len());
+        if self.adds {
+            to.zip(sums).for_each(|(to, &sum)| (L::load(to) + sum).store(to));
+        } else {
+            to.zip(sums).for_each(|(to, sum)| sum.store(to));
+        }
+    }
+}
+
+impl<L: Lane> Sums<L> for AddedTail<'_> {
+    #[inline(always)]
+    fn finish(&mut self, row: usize, _: usize, sums: &[L]) {
+        let to = &mut self.to[row * self.stride..][..self.lanes];
+        for &sum in sums {
+            if self.adds { (L::load_partial(to) + sum).store_partial(to) } else { sum.store_partial(to) }
+        }
+    }
+}
+
+impl<L: Lane> Sums<L> for AddedMembers<'_> {
+    #[inline(always)]
+    fn finish(&mut self, row: usize, column: usize, sums: &[L]) {
+        let to = &mut self.to[row * self.stride + column..][..sums.len()];
+        for (to, sum) in to.iter_mut().zip(sums) {
+            let mut total = if self.adds { *to + sum.lane(0) } else { sum.lane(0) };
+            for member in 1..self.members {
+                total += sum.lane(member);
+            }
+            *to = total;
+        }
+    }
+}
+
 /// The sizes of a product: C is `rows` × `columns` vectors, the sum runs over `depth`.
 #[derive(Clone, Copy)]
 pub(crate) struct Size {
@@ -124,35 +259,29 @@ pub(crate) struct Size {
     pub columns: usize,
 }
 
-/// Computes the product; `start` gives the first term of the sums of a row, `finish(row, column, sums)` takes them.
+/// Computes the product.
 #[inline(always)]
-pub(crate) fn product<L: Lane>(
-    size: Size,
-    left: &impl Left<L>,
-    right: &impl Right<L>,
-    start: impl Fn(usize) -> L,
-    mut finish: impl FnMut(usize, usize, L),
-) {
-    // The tile follows the registers: 32 of 16 lanes, 16 of 8 or 4 lanes (or 32 scalars on a Cortex-M FPU).
+pub(crate) fn product<L: Lane>(size: Size, left: &impl Left<L>, right: &impl Right<L>, sums: &mut impl Sums<L>) {
+    // The tile follows the registers: 32 of 16 lanes, 16 of 8 or 4 lanes, 32 scalars on a Cortex-M FPU.
     let mut column = 0;
     while column < size.columns {
         let left_over = size.columns - column;
         column += if L::LANES >= 16 {
             match left_over {
-                4.. => band::<L, 6, 4>(size, left, right, column, &start, &mut finish),
-                3 => band::<L, 8, 3>(size, left, right, column, &start, &mut finish),
-                2 => band::<L, 12, 2>(size, left, right, column, &start, &mut finish),
-                _ => band::<L, 12, 1>(size, left, right, column, &start, &mut finish),
+                4.. => band::<L, 6, 4>(size, left, right, column, sums),
+                3 => band::<L, 6, 3>(size, left, right, column, sums),
+                2 => band::<L, 8, 2>(size, left, right, column, sums),
+                _ => band::<L, 8, 1>(size, left, right, column, sums),
             }
         } else if L::LANES > 1 {
             match left_over {
-                2.. => band::<L, 6, 2>(size, left, right, column, &start, &mut finish),
-                _ => band::<L, 8, 1>(size, left, right, column, &start, &mut finish),
+                2.. => band::<L, 6, 2>(size, left, right, column, sums),
+                _ => band::<L, 8, 1>(size, left, right, column, sums),
             }
         } else {
             match left_over {
-                4.. => band::<L, 4, 4>(size, left, right, column, &start, &mut finish),
-                _ => band::<L, 4, 1>(size, left, right, column, &start, &mut finish),
+                4.. => band::<L, 4, 4>(size, left, right, column, sums),
+                _ => band::<L, 4, 1>(size, left, right, column, sums),
             }
         };
     }
@@ -165,8 +294,7 @@ fn band<L: Lane, const ROWS: usize, const COLUMNS: usize>(
     left: &impl Left<L>,
     right: &impl Right<L>,
     column: usize,
-    start: &impl Fn(usize) -> L,
-    finish: &mut impl FnMut(usize, usize, L),
+    out: &mut impl Sums<L>,
 ) -> usize {
     let mut row = 0;
     let mut tiles = size.rows.div_ceil(ROWS);
@@ -176,12 +304,12 @@ fn band<L: Lane, const ROWS: usize, const COLUMNS: usize>(
         macro_rules! tiles {
             ($($height:literal)*) => {
                 match rows {
-                    $($height if $height <= ROWS => tile::<L, $height, COLUMNS>(size.depth, left, right, row, column, start, finish),)*
+                    $($height if $height <= ROWS => tile::<L, $height, COLUMNS>(size.depth, left, right, row, column, out),)*
                     _ => unreachable!(),
                 }
             };
         }
-        tiles!(1 2 3 4 5 6 7 8 9 10 11 12);
+        tiles!(1 2 3 4 5 6 7 8);
         row += rows;
     }
     COLUMNS
@@ -194,11 +322,13 @@ fn tile<L: Lane, const ROWS: usize, const COLUMNS: usize>(
     right: &impl Right<L>,
     row: usize,
     column: usize,
-    start: &impl Fn(usize) -> L,
-    finish: &mut impl FnMut(usize, usize, L),
+    out: &mut impl Sums<L>,
 ) {
     let band = left.band::<ROWS>(row);
-    let mut sums: [[L; COLUMNS]; ROWS] = core::array::from_fn(|r| [start(row + r); COLUMNS]);
+    let mut sums = [[L::default(); COLUMNS]; ROWS];
+    for (r, sums) in sums.iter_mut().enumerate() {
+        out.start(row + r, column, sums);
+    }
     for k in 0..depth {
         let a = column_of(left, &band, k);
         let b = right.row::<COLUMNS>(k, column);
@@ -208,10 +338,8 @@ fn tile<L: Lane, const ROWS: usize, const COLUMNS: usize>(
             }
         }
     }
-    for (r, sums) in sums.into_iter().enumerate() {
-        for (j, sum) in sums.into_iter().enumerate() {
-            finish(row + r, column + j, sum);
-        }
+    for (r, sums) in sums.iter().enumerate() {
+        out.finish(row + r, column, sums);
     }
 }
 

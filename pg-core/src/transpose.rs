@@ -7,8 +7,9 @@ use crate::lane::Lane;
 /// `to[c·to_stride + r] = from[r·from_stride + c]` for `rows` × `columns` elements.
 pub(crate) fn transpose(rows: usize, columns: usize, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
     const BLOCK: usize = 8;
-    for r in (0..rows).step_by(BLOCK) {
-        for c in (0..columns).step_by(BLOCK) {
+    // Down the rows first: they become the neighbours that share a cache line of `to`.
+    for c in (0..columns).step_by(BLOCK) {
+        for r in (0..rows).step_by(BLOCK) {
             if r + BLOCK <= rows && c + BLOCK <= columns {
                 let block = core::array::from_fn(|i| Lane::load(&from[(r + i) * from_stride + c..][..BLOCK]));
                 for (i, line) in f32x8::transpose(block).into_iter().enumerate() {

@@ -1,5 +1,12 @@
-//! The desktop tool of pg as a library: `pg_host::run` gives the whole command line to a list of networks.
-
+pub mod any_network;
 pub mod data;
+pub mod engine;
+pub mod entry;
+pub mod evaluation;
+pub mod memory;
 pub mod metrics;
+pub mod normalisation;
 pub mod output;
+pub mod parts;
+pub mod training;
+pub use entry::{Entry,zoo};

@@ -1,1 +1,61 @@
-fn main(){}
+//! `cargo xtask`: what contributors and CI run, as one program without a shell script behind it.
+//!
+//! It builds nothing of the library itself; it finds the tools, calls them in order and reads what they say.
+//! [`steps`] runs and times, [`checks`] says which steps, [`toolchain`] finds the compilers, [`firmware`] builds and
+//! measures, [`qemu`] runs.
+
+mod checks;
+mod firmware;
+mod qemu;
+mod steps;
+mod toolchain;
+
+/// The numbers of each board, shared with the firmware and its build script.
+#[allow(dead_code)] // the firmware uses the rest
+#[path = "../../pg-embedded/src/board/mod.rs"]
+mod board;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask <command>
+
+  test            everything a newcomer needs to see the tests pass: finds or installs the compiler for Cortex-M and QEMU,
+                  runs the firmware in the emulator, then every test and every example in the documentation
+  ci              what CI runs: format, clippy (desktop and Cortex-M), documentation, firmware for every target, QEMU on
+                  every emulated board, the table of sizes, and all of `test`
+  firmware        builds the firmware for every board and prints the table of sizes
+  size            the same table from what is already built
+  qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
+                  with ticks turned into instructions
+
+A skipped step is printed with its reason; with CI=true in the environment it is an error.
+Firmware goes to target/firmware/<target>/; the compiler is rustup's where `rustup target add` has put the target,
+else Debian's rustc-web with the library built from source. PG_BOARD is not needed: every board is built by its name.";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["test"] => checks::test(),
+        ["ci"] => checks::ci(),
+        ["firmware"] => checks::firmware(),
+        ["size"] => firmware::size_table(),
+        ["qemu"] => checks::qemu("mps2-an386"),
+        ["qemu", board] => checks::qemu(board),
+        [] | ["help" | "--help" | "-h"] => {
+            println!("{HELP}");
+            return ExitCode::SUCCESS;
+        }
+        ref unknown => {
+            eprintln!("cargo xtask {}: no such command\n\n{HELP}", unknown.join(" "));
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("\nerror: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

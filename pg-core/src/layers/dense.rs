@@ -3,10 +3,12 @@
 use core::fmt;
 use core::marker::PhantomData;
 
-use crate::form::{Form, Samples};
+use crate::form::Form;
 use crate::lane::Lane;
 use crate::layers::{Layer, Pass, Segment, SegmentKind};
-use crate::product::{Contiguous, Rows, Size, Strided, Tail, Transposed, product};
+use crate::product::{
+    Added, AddedMembers, AddedTail, Biased, Contiguous, Continued, One, Rows, Size, Strided, Tail, Transposed, Written, product,
+};
 use crate::shape::{Shape, Shaped};
 use crate::transpose::transpose;
 
@@ -62,99 +64,72 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
 }
 
 /// `y[o][j] = b[o] + Σᵢ w[o][i]·x[i][j]`: `size` is outputs × inputs × columns.
+///
+/// The inputs are taken in blocks of [`BLOCK`], whose x stays in the first-level cache for all outputs; the sums wait in y.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn forward<F: Form>(size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
     let (weights, biases) = parameters.split_at(size.rows * size.depth * F::WEIGHT);
-    let left = Rows::<F> { data: weights, stride: size.depth * F::WEIGHT, depth: size.depth, form: PhantomData };
     let stride = size.columns * F::COLUMN;
-    let right = Contiguous { data: x, stride };
-    product(size, &left, &right, |o| F::weight(biases, o), |o, j, sum| sum.store(&mut y[o * stride + j * F::COLUMN..][..F::COLUMN]));
+    let mut first = 0;
+    while first < size.depth {
+        let depth = (size.depth - first).min(BLOCK);
+        let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, depth, form: PhantomData };
+        let right = Contiguous { data: &x[first * stride..], stride };
+        let block = Size { depth, ..size };
+        if first == 0 {
+            product(block, &left, &right, &mut Biased::<F> { biases, to: y, stride, form: PhantomData });
+        } else {
+            product(block, &left, &right, &mut Continued { to: y, stride });
+        }
+        first += depth;
+    }
 }
+
+/// 128 inputs of 64 samples are 32 KiB. A microcontroller has no cache to fill.
+const BLOCK: usize = if cfg!(target_os = "none") { usize::MAX } else { 128 };
 
 /// `dx[i][j] = Σₒ w[o][i]·dy[o][j]`: `size` is inputs × outputs × columns.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn input_gradient<F: Form>(size: Size, parameters: &[f32], dy: &[f32], dx: &mut [f32]) {
     let left = Transposed::<F> { data: parameters, width: size.rows, form: PhantomData };
     let stride = size.columns * F::COLUMN;
-    let right = Contiguous { data: dy, stride };
-    product(size, &left, &right, |_| F::Value::default(), |i, j, sum| sum.store(&mut dx[i * stride + j * F::COLUMN..][..F::COLUMN]));
+    product(size, &left, &Contiguous { data: dy, stride }, &mut Written { to: dx, stride });
 }
 
-/// `g[o][i] += Σₙ dy[o][n]·x[i][n]` and `g[o] += Σₙ dy[o][n]`, each sum formed in registers in the order of the samples and
+/// `g[o][i] += Σₙ dy[o][n]·x[i][n]` and `g[o] += Σₙ dy[o][n]`: each sum is formed in registers in the order of the samples and
 /// added once for each member, in the order of the members.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], gradient: &mut [f32]) {
     let (weights, biases) = gradient.split_at_mut(inputs * outputs);
     let stride = pass.columns * F::COLUMN;
-    if F::WEIGHT > 1 {
-        // Members in lanes: dy and x are vectors of members, and so is each sum.
-        let left = Rows::<F> { data: dy, stride, depth: pass.samples, form: PhantomData };
-        let right = Strided { data: x, stride };
-        let size = Size { rows: outputs, depth: pass.samples, columns: inputs };
-        product(
-            size,
-            &left,
-            &right,
-            |_| F::Value::default(),
-            |o, i, sum| {
-                let total = &mut weights[o * inputs + i];
-                (0..pass.members).for_each(|m| *total += sum.lane(m));
-            },
-        );
-        for (o, total) in biases.iter_mut().enumerate() {
-            let row = &dy[o * stride..][..stride];
-            for m in 0..pass.members {
-                *total += (0..pass.samples).fold(0.0, |sum, n| sum + row[n * F::COLUMN + m]);
-            }
-        }
+    let adds = pass.adds;
+    let size = Size { rows: outputs, depth: pass.samples, columns: 1 };
+    // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
+    // form is. A bias is the weight of a constant input.
+    let left = Rows::<F> { data: dy, stride, depth: pass.samples, form: PhantomData };
+    product(size, &left, &One, &mut AddedMembers { to: biases, stride: 1, members: pass.members, adds });
+    let lanes = F::Value::LANES;
+    if F::WEIGHT > 1 || lanes == 1 {
+        let size = Size { columns: inputs, ..size };
+        let sums = &mut AddedMembers { to: weights, stride: inputs, members: pass.members, adds };
+        product(size, &left, &Strided { data: x, stride }, sums);
         return;
     }
-    // Samples in lanes: a sum over samples would run across the lanes, so the lanes hold inputs here, and dy is read as
-    // scalars. The inputs are needed sample by sample: as the caller has them, or transposed.
-    type Scalars<L> = Samples<L>;
-    let left = Rows::<Scalars<F::Value>> { data: dy, stride, depth: pass.samples, form: PhantomData };
-    let lanes = F::Value::LANES;
-    if lanes == 1 {
-        let right = Strided { data: x, stride };
-        let size = Size { rows: outputs, depth: pass.samples, columns: inputs };
-        product(size, &left, &right, |_| F::Value::default(), |o, i, sum| weights[o * inputs + i] += sum.lane(0));
-    } else {
-        let rows = match pass.input_rows {
-            Some(rows) => rows,
-            None => {
-                transpose(inputs, pass.samples, x, stride, scratch, inputs);
-                &*scratch
-            }
-        };
-        let size = Size { rows: outputs, depth: pass.samples, columns: inputs / lanes };
-        let right = Contiguous { data: rows, stride: inputs };
-        product(
-            size,
-            &left,
-            &right,
-            |_| F::Value::default(),
-            |o, j, sum| {
-                let total = &mut weights[o * inputs + j * lanes..][..lanes];
-                (F::Value::load(total) + sum).store(total);
-            },
-        );
-        let tail = inputs % lanes;
-        if tail > 0 {
-            let rest = &rows[inputs - tail..];
-            let right = Tail { data: rest, stride: inputs, lanes: tail };
-            product(
-                Size { columns: 1, ..size },
-                &left,
-                &right,
-                |_| F::Value::default(),
-                |o, _, sum| {
-                    let total = &mut weights[(o + 1) * inputs - tail..][..tail];
-                    (F::Value::load_partial(total) + sum).store_partial(total);
-                },
-            );
+    // With samples in lanes a sum over samples would run across the lanes, so the lanes hold inputs here. The inputs are needed
+    // sample by sample: as the caller has them, or transposed.
+    let rows = match pass.input_rows {
+        Some(rows) => rows,
+        None => {
+            transpose(inputs, pass.samples, x, stride, scratch, inputs);
+            &*scratch
         }
-    }
-    for (o, total) in biases.iter_mut().enumerate() {
-        *total += dy[o * stride..][..pass.samples].iter().fold(0.0, |sum, d| sum + d);
+    };
+    let whole = Size { columns: inputs / lanes, ..size };
+    product(whole, &left, &Contiguous { data: rows, stride: inputs }, &mut Added { to: weights, stride: inputs, adds });
+    let tail = inputs % lanes;
+    if tail > 0 {
+        let first = inputs - tail;
+        let right = Tail { data: &rows[first..], stride: inputs, lanes: tail };
+        product(size, &left, &right, &mut AddedTail { to: &mut weights[first..], stride: inputs, lanes: tail, adds });
     }
 }

@@ -54,6 +54,8 @@ pub struct Pass<'a> {
     pub columns: usize,
     /// Members in the lanes ([`crate::form::Members`]); 1 otherwise.
     pub members: usize,
+    /// Whether gradients of the parameters are added to what is there; otherwise they are written over it.
+    pub adds: bool,
     /// Whether the gradient of the layer's input is asked for.
     pub wants_input_gradient: bool,
     /// The layer's input sample by sample, `[sample][element]`, when the caller has it so.
@@ -99,8 +101,8 @@ pub trait Layer<In: Shaped>: 'static {
     /// `tape`: input, then [`Layer::TAPE`] elements to write.
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]);
 
-    /// From the tape of the forward pass and the output's gradient: adds to `gradient` (one `f32` per parameter) and, when
-    /// asked for, forms the input's gradient.
+    /// From the tape of the forward pass and the output's gradient: adds to `gradient` (one `f32` per parameter; see
+    /// [`Pass::adds`]) and, when asked for, forms the input's gradient.
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],

@@ -9,9 +9,28 @@ use pg_embedded::{BOARD, console, fused_multiply_add, square_root};
 
 /// Zero, subnormals, the smallest and largest normal numbers, one and its neighbours, half-way cases, infinity, NaN.
 const CORNERS: [u32; 22] = [
-    0x0000_0000, 0x0000_0001, 0x0000_0002, 0x0040_0000, 0x007f_ffff, 0x0080_0000, 0x0080_0001, 0x00ff_ffff, 0x3380_0000, 0x3400_0000,
-    0x3f00_0000, 0x3f7f_ffff, 0x3f80_0000, 0x3f80_0001, 0x3fc0_0000, 0x4b00_0001, 0x4b80_0000, 0x5f80_0001, 0x7f00_0000, 0x7f7f_ffff,
-    0x7f80_0000, 0x7fc0_0000,
+    0x0000_0000,
+    0x0000_0001,
+    0x0000_0002,
+    0x0040_0000,
+    0x007f_ffff,
+    0x0080_0000,
+    0x0080_0001,
+    0x00ff_ffff,
+    0x3380_0000,
+    0x3400_0000,
+    0x3f00_0000,
+    0x3f7f_ffff,
+    0x3f80_0000,
+    0x3f80_0001,
+    0x3fc0_0000,
+    0x4b00_0001,
+    0x4b80_0000,
+    0x5f80_0001,
+    0x7f00_0000,
+    0x7f7f_ffff,
+    0x7f80_0000,
+    0x7fc0_0000,
 ];
 const RANDOM: u32 = 20_000;
 
@@ -54,13 +73,22 @@ fn main() -> ! {
 fn count_known_pieces() {
     use cortex_m::asm::nop;
     macro_rules! ten {
-        ($piece:expr) => {
-            { $piece; $piece; $piece; $piece; $piece; $piece; $piece; $piece; $piece; $piece }
-        };
+        ($piece:expr) => {{
+            $piece;
+            $piece;
+            $piece;
+            $piece;
+            $piece;
+            $piece;
+            $piece;
+            $piece;
+            $piece;
+            $piece
+        }};
     }
     let Some(peripherals) = cortex_m::Peripherals::take() else { return };
     let mut stopwatch = pg_embedded::Stopwatch::new(peripherals.SYST);
-    report("1", stopwatch.ticks(|| nop()).1);
+    report("1", stopwatch.ticks(nop).1);
     report("10", stopwatch.ticks(|| ten!(nop())).1);
     report("100", stopwatch.ticks(|| ten!(ten!(nop()))).1);
     report("10000000", stopwatch.ticks(|| (0..100_000).for_each(|_| ten!(ten!(nop())))).1);

@@ -1,0 +1,120 @@
+//! A network behind a trait object, so that the program holds a list of them and is compiled once for all.
+//!
+//! It tells a network's sizes, makes its first parameters, its outputs and its [`Engine`]; it owns no memory and reads no file.
+
+use std::marker::PhantomData;
+
+use pg_core::form::{Form, Samples, Scalar};
+use pg_core::initialise::Initialise;
+use pg_core::layers::Segment;
+use pg_core::population::{SHARD, Workspace, infer};
+use pg_core::{Network, Shape, Widest};
+
+use crate::engine::{Engine, Task};
+use crate::memory::Memory;
+
+/// Samples of a training step on a device, for [`Sizes::training_ram_bytes`].
+pub const DEVICE_BATCH: usize = 8;
+
+/// The sizes of a network.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Sizes {
+    /// The shape of an input sample.
+    pub input: Shape,
+    /// Outputs: classes.
+    pub outputs: usize,
+    /// Parameters.
+    pub params: usize,
+    /// Multiply-adds of a forward pass for one sample.
+    pub macs: usize,
+    /// Activations of one sample on a device; the parameters stay in flash.
+    pub inference_ram_bytes: usize,
+    /// On a device: parameters, gradient, velocity, one member, noise scales, and a pass over [`DEVICE_BATCH`] samples.
+    pub training_ram_bytes: usize,
+}
+
+/// What the program needs of a network.
+pub trait AnyNetwork: Send + Sync {
+    /// Its sizes.
+    fn sizes(&self) -> Sizes;
+
+    /// Its type as it is written in Rust.
+    fn text(&self) -> String;
+
+    /// [`Network::fingerprint`].
+    fn fingerprint(&self) -> u64;
+
+    /// The ranges of its parameters.
+    fn segments(&self) -> Vec<Segment>;
+
+    /// Its first parameters.
+    fn initialise(&self, how: Initialise, seed: u64) -> Memory;
+
+    /// The outputs for normalised inputs, `[sample][output]`.
+    ///
+    /// # Panics
+    /// When there are not as many parameters, or no whole number of samples.
+    fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32>;
+
+    /// The engine of a training run.
+    fn engine(&self, task: Task) -> Box<dyn Engine>;
+}
+
+/// The one implementation: a type as a value.
+pub(crate) struct Known<N>(pub(crate) PhantomData<fn() -> N>);
+
+impl<N: Network> AnyNetwork for Known<N> {
+    fn sizes(&self) -> Sizes {
+        let training = 4 * N::PARAMS + N::FILTERS + Workspace::len::<N, Scalar>(DEVICE_BATCH);
+        Sizes {
+            input: N::INPUT,
+            outputs: N::OUTPUTS,
+            params: N::PARAMS,
+            macs: N::MACS,
+            inference_ram_bytes: N::TAPE * size_of::<f32>(),
+            training_ram_bytes: training * size_of::<f32>(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = String::new();
+        N::describe(&mut text).expect("a String takes any text");
+        text
+    }
+
+    fn fingerprint(&self) -> u64 {
+        N::fingerprint()
+    }
+
+    fn segments(&self) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        N::segments(&mut |segment| segments.push(segment));
+        segments
+    }
+
+    fn initialise(&self, how: Initialise, seed: u64) -> Memory {
+        let mut parameters = Memory::zeros(N::PARAMS);
+        how.write::<N>(seed, &mut parameters);
+        parameters
+    }
+
+    fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
+        type F = Samples<Widest>;
+        assert_eq!((parameters.len(), inputs.len() % N::INPUT.len()), (N::PARAMS, 0));
+        let samples = inputs.len() / N::INPUT.len();
+        let mut memory = Memory::zeros(Workspace::len::<N, F>(samples.min(SHARD)));
+        let mut workspace = Workspace::new::<N, F>(samples.min(SHARD), &mut memory);
+        let mut logits = Vec::with_capacity(samples * N::OUTPUTS);
+        for shard in inputs.chunks(SHARD * N::INPUT.len()) {
+            let count = shard.len() / N::INPUT.len();
+            let stride = <F as Form>::columns(count) * <F as Form>::COLUMN;
+            let outputs = infer::<N, F>(parameters, shard, count, &mut workspace);
+            logits.extend((0..count).flat_map(|n| (0..N::OUTPUTS).map(move |o| outputs[o * stride + n])));
+        }
+        logits
+    }
+
+    fn engine(&self, task: Task) -> Box<dyn Engine> {
+        task.engine::<N>()
+    }
+}

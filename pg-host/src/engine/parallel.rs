@@ -1,0 +1,118 @@
+//! Several threads: each makes one pair of members at a time; the gradients of the members are added in the members' order.
+//!
+//! The order of summation is that of [`Population::gradient`]: each member's gradient as a whole, member after member, then times 1/K.
+//! So the bits are those of one thread. Memory grows with the threads, not with the population.
+
+use std::marker::PhantomData;
+
+use pg_core::form::Samples;
+use pg_core::perturbation::{Pair, noise_scales, perturb};
+use pg_core::population::{Batch, Population, StepError, Workspace, accumulate, add, scale};
+use pg_core::{Network, Widest};
+use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+use super::{Engine, Task};
+use crate::memory::Memory;
+
+type Form = Samples<Widest>;
+
+/// `f32`s of the gradient that one thread sums at a time.
+const PIECE: usize = 8192;
+
+/// Members that are made together: a pair shares its noise.
+pub(super) const fn unit(population: &Population) -> u32 {
+    if population.antithetic { 2 } else { 1 }
+}
+
+pub(super) struct Parallel<N> {
+    task: Task,
+    pool: ThreadPool,
+    scales: Memory,
+    workers: Vec<Worker>,
+    network: PhantomData<fn() -> N>,
+}
+
+/// The memory of one thread.
+struct Worker {
+    members: [Member; 2],
+    workspace: Memory,
+}
+
+/// One member: its parameters, its gradient and its loss.
+struct Member {
+    weights: Memory,
+    gradient: Memory,
+    loss: Result<f32, StepError>,
+}
+
+impl<N: Network> Parallel<N> {
+    pub(super) fn new(task: Task, threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        let member = || Member { weights: Memory::zeros(N::PARAMS), gradient: Memory::zeros(N::PARAMS), loss: Ok(0.0) };
+        let worker = || Worker { members: [member(), member()], workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)) };
+        Ok(Self {
+            task,
+            pool: ThreadPoolBuilder::new().num_threads(threads).build()?,
+            scales: Memory::zeros(N::FILTERS),
+            workers: (0..threads).map(|_| worker()).collect(),
+            network: PhantomData,
+        })
+    }
+}
+
+impl Worker {
+    /// Makes the members from `first` on, up to a unit of them or `count`, and their gradients.
+    fn run<N: Network>(&mut self, task: &Task, step: u32, first: u32, parameters: &[f32], scales: &[f32], batch: &Batch, refill: bool) {
+        let Task { population, loss, seed, .. } = task;
+        let [one, other] = &mut self.members;
+        let (pair, _) = population.place(first);
+        let both = population.antithetic && first + 1 < population.members;
+        let weights = if both { Pair::Both(&mut one.weights, &mut other.weights) } else { Pair::Plus(&mut one.weights) };
+        let stream = population.stream(*seed, step, pair);
+        perturb::<N, Widest>(population.distribution, &stream, parameters, scales, weights);
+        let mut workspace = Workspace::new::<N, Form>(task.batch, &mut self.workspace);
+        for (member, refill) in self.members.iter_mut().zip([refill, false]).take(if both { 2 } else { 1 }) {
+            member.gradient.fill(0.0);
+            member.loss = accumulate::<N, Form>(loss, 1, &member.weights, batch, refill, &mut workspace, &mut member.gradient);
+        }
+    }
+}
+
+impl<N: Network> Engine for Parallel<N> {
+    fn gradient(&mut self, step: u32, parameters: &[f32], batch: &Batch, gradient: &mut [f32]) -> Result<f32, StepError> {
+        let Self { task, pool, scales, workers, .. } = self;
+        let count = task.population.members;
+        let unit = unit(&task.population);
+        gradient.fill(0.0);
+        noise_scales::<N, Widest>(task.population.rho, parameters, scales);
+        let scales = &*scales;
+        let mut total = 0.0;
+        pool.install(|| {
+            let mut first = 0;
+            while first < count {
+                let busy = workers.len().min((count - first).div_ceil(unit) as usize);
+                workers[..busy].par_iter_mut().enumerate().for_each(|(i, worker)| {
+                    worker.run::<N>(task, step, first + unit * i as u32, parameters, scales, batch, first == 0);
+                });
+                let round = (count - first).min(unit * busy as u32) as usize;
+                let members = || workers.iter().flat_map(|worker| &worker.members[..unit as usize]).take(round);
+                for member in members() {
+                    total += member.loss?;
+                }
+                gradient.par_chunks_mut(PIECE).enumerate().for_each(|(piece, gradient)| {
+                    let place = piece * PIECE..piece * PIECE + gradient.len();
+                    members().for_each(|member| add::<Widest>(&member.gradient[place.clone()], gradient));
+                });
+                first += round as u32;
+            }
+            Ok(())
+        })?;
+        let mean = 1.0 / count as f32;
+        scale::<Widest>(mean, gradient);
+        Ok(total * mean)
+    }
+
+    fn threads(&self) -> usize {
+        self.workers.len()
+    }
+}

@@ -1,0 +1,44 @@
+//! One thread, samples in lanes: the core's gradient with memory of its own.
+
+use std::marker::PhantomData;
+
+use pg_core::form::Samples;
+use pg_core::population::{Batch, Population, StepError, Workspace};
+use pg_core::{Network, Widest};
+
+use super::{Engine, Task};
+use crate::memory::Memory;
+
+type Form = Samples<Widest>;
+
+pub(super) struct Serial<N> {
+    task: Task,
+    scales: Memory,
+    weights: Memory,
+    workspace: Memory,
+    network: PhantomData<fn() -> N>,
+}
+
+impl<N: Network> Serial<N> {
+    pub(super) fn new(task: Task) -> Self {
+        Self {
+            task,
+            scales: Memory::zeros(N::FILTERS),
+            weights: Memory::zeros(Population::weights_len::<N, Form>()),
+            workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)),
+            network: PhantomData,
+        }
+    }
+}
+
+impl<N: Network> Engine for Serial<N> {
+    fn gradient(&mut self, step: u32, parameters: &[f32], batch: &Batch, gradient: &mut [f32]) -> Result<f32, StepError> {
+        let Self { task: Task { population, loss, seed, .. }, scales, weights, .. } = self;
+        let mut workspace = Workspace::new::<N, Form>(self.task.batch, &mut self.workspace);
+        population.gradient::<N, Form>(loss, *seed, step, parameters, batch, scales, weights, &mut workspace, gradient)
+    }
+
+    fn threads(&self) -> usize {
+        1
+    }
+}

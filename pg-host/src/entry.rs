@@ -1,0 +1,53 @@
+//! The list of networks that the program offers: a name, a family, a type.
+//!
+//! ```
+//! use pg_core::{Network, Sequential, Vector, layers::{Dense, Relu}};
+//! type Mine = Sequential<Vector<4>, (Dense<8>, Relu, Dense<3>)>;
+//! let networks = [pg_host::Entry::new::<Mine>("mine", "mlp")];
+//! assert_eq!(networks[0].network().sizes().params, Mine::PARAMS);
+//! ```
+
+use std::marker::PhantomData;
+
+use pg_core::{Network, zoo};
+
+use crate::any_network::{AnyNetwork, Known};
+
+/// One network of the list.
+pub struct Entry {
+    name: &'static str,
+    family: &'static str,
+    network: Box<dyn AnyNetwork>,
+}
+
+impl Entry {
+    /// Network `N` under the name that `--net` takes; the family groups alike networks in tables.
+    pub fn new<N: Network>(name: &'static str, family: &'static str) -> Self {
+        Self { name, family, network: Box::new(Known::<N>(PhantomData)) }
+    }
+
+    /// What `--net` takes.
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// The kind of network.
+    pub fn family(&self) -> &'static str {
+        self.family
+    }
+
+    /// The network.
+    pub fn network(&self) -> &dyn AnyNetwork {
+        &*self.network
+    }
+}
+
+/// The ready networks of pg-core, the default first.
+pub fn zoo() -> Vec<Entry> {
+    vec![
+        Entry::new::<zoo::Mlp64x64x32x10>("mlp-64-64-32-10", "mlp"),
+        Entry::new::<zoo::Mlp64x32x10>("mlp-64-32-10", "mlp"),
+        Entry::new::<zoo::Mlp784x128x10>("mlp-784-128-10", "mlp"),
+        Entry::new::<zoo::Mlp9x24x11>("mlp-9-24-11", "mlp"),
+    ]
+}

@@ -1,0 +1,64 @@
+//! The samples of a run, divided and normalised: to learn from, to watch, to test on.
+//!
+//! The division depends on the data and the options alone; what is learnt from the test part is nothing, not even its mean.
+
+use pg_core::Shape;
+
+use crate::data::{DataError, Dataset, Samples};
+use crate::normalisation::Normalisation;
+
+/// Share of a data set that is put aside for testing when it brings no test part.
+pub const TEST_SHARE: f64 = 0.2;
+
+/// The seed of that division: a constant, so that runs with different seeds are tested on the same samples.
+const TEST_SEED: u64 = 0;
+
+/// A data set that has a test part.
+pub struct Divided {
+    /// Name, shape and classes; `train` without the samples put aside.
+    pub data: Dataset,
+    /// What is tested on.
+    pub test: Samples,
+    /// Whether the test part was put aside here.
+    pub carved: bool,
+}
+
+/// Takes the test part, or puts one aside.
+pub fn divide(mut data: Dataset) -> Result<Divided, DataError> {
+    if let Some(test) = data.test.take() {
+        return Ok(Divided { data, test, carved: false });
+    }
+    let (train, test) = data.train.carve(TEST_SHARE, TEST_SEED)?;
+    let test = data.train.subset(&test);
+    data.train = data.train.subset(&train);
+    Ok(Divided { data, test, carved: true })
+}
+
+/// Everything a training run needs of its data, normalised.
+pub struct Prepared {
+    /// The shape of a sample.
+    pub shape: Shape,
+    /// The names of the classes.
+    pub classes: Vec<String>,
+    /// To learn from.
+    pub train: Samples,
+    /// To watch while learning; may be empty.
+    pub validation: Samples,
+    /// To test on at the end.
+    pub test: Samples,
+    /// What was applied to all of them.
+    pub normalisation: Normalisation,
+}
+
+/// Puts `fraction` of the training samples aside to watch, and normalises all by what is left.
+pub fn prepare(divided: Divided, fraction: f64, seed: u64) -> Result<Prepared, DataError> {
+    let Divided { data: Dataset { shape, classes, train, .. }, mut test, .. } = divided;
+    let (kept, watched) = train.carve(fraction, seed)?;
+    let mut validation = train.subset(&watched);
+    let mut train = if watched.is_empty() { train } else { train.subset(&kept) };
+    let normalisation = Normalisation::standardise(shape, &train.inputs);
+    for part in [&mut train, &mut validation, &mut test] {
+        normalisation.apply(shape, &mut part.inputs);
+    }
+    Ok(Prepared { shape, classes, train, validation, test, normalisation })
+}

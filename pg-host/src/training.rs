@@ -1,0 +1,183 @@
+//! The training run: epochs, batches, steps. It prints nothing, reads no file and knows no clock; an [`Observer`] watches and may stop it.
+//!
+//! Everything that touches the parameters is pg-core's arithmetic in a fixed order, so the same [`Recipe`], data and network give the
+//! same bits on every machine and for any number of threads.
+
+use pg_core::Widest;
+use pg_core::initialise::Initialise;
+use pg_core::loss::{Loss, Targets};
+use pg_core::noise::{Purpose, Stream};
+use pg_core::optimiser::Sgd;
+use pg_core::population::{Batch, Population};
+use pg_core::schedule::Schedule;
+
+use crate::any_network::AnyNetwork;
+use crate::data::Samples;
+use crate::engine::Task;
+use crate::memory::Memory;
+
+/// How to train.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Recipe {
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Samples in a step; the last step of an epoch takes what is left.
+    pub batch: usize,
+    /// The learning rate at its highest.
+    pub rate: f32,
+    /// How it changes.
+    pub schedule: Schedule,
+    /// The optimiser.
+    pub optimiser: Sgd,
+    /// The members and their noise.
+    pub population: Population,
+    /// What is minimised.
+    pub loss: Loss,
+    /// How the parameters start.
+    pub initialise: Initialise,
+    /// The seed of parameters, order and noise.
+    pub seed: u64,
+    /// Threads; 0 chooses.
+    pub threads: usize,
+}
+
+impl Recipe {
+    /// Steps in an epoch over `samples` samples.
+    pub fn steps_per_epoch(&self, samples: usize) -> usize {
+        samples.div_ceil(self.batch)
+    }
+
+    /// Members that pass over each sample: 1 without a population.
+    pub fn passes(&self) -> u64 {
+        self.population.members.max(1).into()
+    }
+}
+
+/// Watches a training run.
+pub trait Observer {
+    /// A step over `samples` samples is done; false stops the run here.
+    fn step(&mut self, samples: usize, loss_nats: f32) -> bool;
+
+    /// An epoch is done: its number from 1, its mean loss, the parameters after it.
+    fn epoch(&mut self, _number: u32, _loss_nats: f64, _parameters: &[f32]) {}
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// All epochs are done.
+    Complete,
+    /// The observer stopped it.
+    Stopped,
+    /// The loss was no longer a finite number.
+    Diverged {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step in it, from 1.
+        step: u32,
+    },
+}
+
+/// What a run leaves behind.
+pub struct Trained {
+    /// The parameters after the last step; of a run that diverged, those before the epoch in which it did.
+    pub parameters: Memory,
+    /// Whole epochs that went into them.
+    pub epochs: u32,
+    /// Steps that were taken.
+    pub steps: u32,
+    /// Passes of a member over a sample, forward and back.
+    pub passes: u64,
+    /// The mean loss of the steps of the last epoch that had any, in nats.
+    pub loss_nats: f64,
+    /// Threads that were used.
+    pub threads: usize,
+    /// How it ended.
+    pub end: End,
+}
+
+/// Trains `network` on normalised samples.
+///
+/// # Panics
+/// When the samples are not of the network's shape, a label has no output, or the recipe makes no sense (an empty batch).
+pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, observer: &mut dyn Observer) -> Trained {
+    let input = network.sizes().input.len();
+    let Recipe { population, loss, seed, threads, .. } = *recipe;
+    let batch_size = recipe.batch.min(samples.len());
+    let mut engine = network.engine(Task { population, loss, seed, batch: batch_size, threads });
+    let mut parameters = network.initialise(recipe.initialise, seed);
+    let [mut gradient, mut velocity, mut checkpoint] = [(); 3].map(|()| Memory::zeros(parameters.len()));
+    let mut inputs = Memory::zeros(batch_size * input);
+    let mut labels = Vec::with_capacity(batch_size);
+    let mut order: Vec<u32> = Vec::with_capacity(samples.len());
+    let steps = recipe.epochs * recipe.steps_per_epoch(samples.len()) as u32;
+    let (mut step, mut epochs, mut passes, mut loss_nats) = (0, 0, 0, 0.0);
+    let mut end = End::Complete;
+    'run: for epoch in 0..recipe.epochs {
+        checkpoint.copy_from_slice(&parameters);
+        shuffle(seed, epoch, samples.len(), &mut order);
+        let mut sum = 0.0;
+        for (i, members) in order.chunks(batch_size).enumerate() {
+            labels.clear();
+            for (&member, row) in members.iter().zip(inputs.chunks_exact_mut(input)) {
+                row.copy_from_slice(samples.input(member as usize, input));
+                labels.push(samples.labels[member as usize]);
+            }
+            let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples: members.len() };
+            let Ok(loss) = engine.gradient(step, &parameters, &batch, &mut gradient) else {
+                parameters.copy_from_slice(&checkpoint);
+                end = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
+                break 'run;
+            };
+            let rate = recipe.rate * recipe.schedule.factor(step, steps);
+            recipe.optimiser.step::<Widest>(rate, &gradient, &mut velocity, &mut parameters);
+            step += 1;
+            passes += recipe.passes() * members.len() as u64;
+            sum += f64::from(loss);
+            loss_nats = sum / (i + 1) as f64;
+            if !observer.step(members.len(), loss) {
+                end = End::Stopped;
+                epochs += u32::from((i + 1) * batch_size >= samples.len());
+                break 'run;
+            }
+        }
+        // The last step of all has no loss after it that would tell.
+        if !parameters.iter().all(|p| p.is_finite()) {
+            parameters.copy_from_slice(&checkpoint);
+            end = End::Diverged { epoch: epoch + 1, step: recipe.steps_per_epoch(samples.len()) as u32 };
+            break;
+        }
+        epochs += 1;
+        observer.epoch(epochs, loss_nats, &parameters);
+    }
+    Trained { parameters, epochs, steps: step, passes, loss_nats, threads: engine.threads(), end }
+}
+
+/// The order of the samples in an epoch: Fisher–Yates from the index order, a function of seed and epoch alone.
+fn shuffle(seed: u64, epoch: u32, samples: usize, order: &mut Vec<u32>) {
+    let stream = Stream::new(seed, Purpose::Shuffle, epoch, 0);
+    order.clear();
+    order.extend(0..samples as u32);
+    for last in (1..samples).rev() {
+        order.swap(last, stream.below(last as u32, last as u32 + 1) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_holds_every_sample_once_and_follows_from_seed_and_epoch() {
+        let order = |seed, epoch| {
+            let mut order = Vec::new();
+            shuffle(seed, epoch, 100, &mut order);
+            order
+        };
+        let mut sorted = order(1, 2);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..100).collect::<Vec<_>>());
+        assert_eq!(order(1, 2), order(1, 2));
+        assert!(order(1, 2) != order(1, 3) && order(1, 2) != order(2, 2));
+    }
+}

@@ -1,0 +1,124 @@
+//! Runs a program in QEMU and reads what it prints, turning ticks into instructions.
+//!
+//! `-icount shift=8` lets every instruction take 256 ns of virtual time. SysTick counts that time at the board's rate, several ticks
+//! an instruction, so that `ticks <n>` in a line gives the number of instructions exactly (the self-check proves it with
+//! pieces of known length). They are instructions of the emulated core: nothing here is a time or a cycle.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read},
+    path::Path,
+    process::{Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use crate::{
+    board::Board,
+    firmware::{PROGRAMS, elf},
+};
+
+/// Virtual nanoseconds an instruction, as a power of two.
+const ICOUNT_SHIFT: u32 = 8;
+const TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What one inference of the default network may take on the default board, in instructions, as the mean over the samples.
+const INFERENCE_LIMIT: f64 = 7_000.0;
+
+/// Runs every program built for the board; keeps the firmware's output beside its ELF file.
+pub fn run_board(board: &Board) -> Result<()> {
+    for program in PROGRAMS {
+        println!("{program} on {}:", board.name);
+        let path = elf(board, program, true);
+        let lines = run(board, &path)?;
+        fs::write(path.with_extension("txt"), lines.join("\n") + "\n")?;
+        let printed: Vec<String> = lines.iter().map(|line| in_instructions(line, board)).collect();
+        printed.iter().for_each(|line| println!("  {line}"));
+        verify_counts(&printed)?;
+        report_inference(&printed, board)?;
+    }
+    Ok(())
+}
+
+/// Runs one program to its end and returns its lines.
+fn run(board: &Board, elf: &Path) -> Result<Vec<String>> {
+    let mut command = Command::new("qemu-system-arm");
+    command.args(["-machine", board.name, "-nographic", "-monitor", "none", "-serial", "none"]);
+    command.args(["-semihosting-config", "enable=on,target=native", "-icount", &format!("shift={ICOUNT_SHIFT}"), "-kernel"]).arg(elf);
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("qemu-system-arm cannot be started")?;
+
+    let (sender, receiver) = mpsc::channel();
+    let (stdout, mut stderr) = (child.stdout.take().context("no output")?, child.stderr.take().context("no output")?);
+    let complaints = thread::spawn(move || {
+        let mut text = String::new();
+        stderr.read_to_string(&mut text).map(|_| text)
+    });
+    thread::spawn(move || {
+        let lines: Vec<String> = BufReader::new(stdout).lines().map_while(Result::ok).collect();
+        sender.send(lines)
+    });
+    let Ok(lines) = receiver.recv_timeout(TIMEOUT) else {
+        child.kill()?;
+        child.wait()?;
+        bail!("no end within {} s; a fault of the core ends in an endless loop: run by hand `{command:?} -d int`", TIMEOUT.as_secs());
+    };
+    let status = child.wait()?;
+    let complaints = complaints.join().ok().and_then(Result::ok).unwrap_or_default();
+    ensure!(status.success(), "{} ended with {status}:\n{}\n{complaints}", elf.display(), lines.join("\n"));
+    Ok(lines)
+}
+
+/// Replaces `ticks <n>` by `instructions <m>`.
+fn in_instructions(line: &str, board: &Board) -> String {
+    let Some((before, after)) = line.split_once("ticks ") else { return line.into() };
+    let (number, rest) = after.split_once(' ').map_or((after, String::new()), |(number, rest)| (number, format!(" {rest}")));
+    let Ok(ticks) = number.parse::<f64>() else { return line.into() };
+    let per_instruction = f64::from(board.tick_hz) * f64::from(1 << ICOUNT_SHIFT) / 1e9;
+    format!("{before}instructions {:.0}{rest}", ticks / per_instruction)
+}
+
+/// `count nops <n> instructions <n>`: a counter that is wrong here is wrong everywhere.
+fn verify_counts(lines: &[String]) -> Result<()> {
+    for line in lines {
+        if let ["count", "nops", nops, "instructions", counted] = line.split(' ').collect::<Vec<_>>()[..] {
+            ensure!(nops == counted, "the counter of instructions is wrong: {line}");
+        }
+    }
+    Ok(())
+}
+
+/// The mean of the `instructions` in the lines that start with `sample`, held against the limit on the default board.
+fn report_inference(lines: &[String], board: &Board) -> Result<()> {
+    let samples = lines.iter().filter(|line| line.starts_with("sample "));
+    let counts: Vec<f64> = samples.filter_map(|line| line.split_once("instructions ")?.1.split(' ').next()?.parse().ok()).collect();
+    if !counts.is_empty() {
+        let mean = counts.iter().sum::<f64>() / counts.len() as f64;
+        println!("  mean over {} samples: {mean:.1} instructions an inference", counts.len());
+        ensure!(board.name != "mps2-an386" || mean <= INFERENCE_LIMIT, "an inference takes more than {INFERENCE_LIMIT} instructions");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::board::named;
+
+    #[test]
+    fn ticks_become_instructions() {
+        let m4 = named("mps2-an386"); // 6.4 ticks an instruction
+        assert_eq!(in_instructions("sample 0 ticks 640 class 3", &m4), "sample 0 instructions 100 class 3");
+        assert_eq!(in_instructions("count nops 1 ticks 7", &m4), "count nops 1 instructions 1");
+        assert_eq!(in_instructions("ticks overflow", &m4), "ticks overflow");
+    }
+
+    #[test]
+    fn refuses_a_counter_that_is_wrong() {
+        assert!(verify_counts(&["count nops 10 instructions 10".into()]).is_ok());
+        assert!(verify_counts(&["count nops 10 instructions 11".into()]).is_err());
+    }
+}
