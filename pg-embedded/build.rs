@@ -1,5 +1,6 @@
-//! Chooses the board and hands the linker its memories.
+//! Chooses the model file and the board, and hands the linker the board's memories.
 //!
+//! The model file is the one named by the environment variable `PG_MODEL` (a relative path starts at pg-embedded).
 //! The board is the one named by the environment variable `PG_BOARD`, else the first with the target of the build, else
 //! (on a desktop) the first of all. The code it chooses for is in `src/board`; nothing is compiled or generated here but `memory.x`.
 
@@ -26,6 +27,13 @@ fn main() {
         })
     };
     println!("cargo:rustc-env=PG_BOARD={}", board.name);
+
+    let model = Some(variable("PG_MODEL")).filter(|path| !path.is_empty()).unwrap_or_else(|| "models/mlp-64-32-10.pg".into());
+    let model = Path::new(&variable("CARGO_MANIFEST_DIR")).join(model);
+    assert!(model.is_file(), "PG_MODEL: there is no file {}", model.display());
+    println!("cargo:rerun-if-env-changed=PG_MODEL");
+    println!("cargo:rerun-if-changed={}", model.display());
+    println!("cargo:rustc-env=PG_MODEL={}", model.display());
 
     if bare {
         assert!(board.target == target, "{} needs --target {}, this build is for {target}", board.name, board.target);

@@ -105,7 +105,18 @@ fn parts<N: Network, F: Form>(samples: usize) {
     });
     println!("normals {:.2} ns each", t * 1e9 / 64000.0);
 }
+type One = Sequential<Image<1, 28, 28>, (Flatten, Dense<128>)>;
+type Two = Sequential<Vector<64>, (Dense<24>,)>;
+type Three = Sequential<Vector<64>, (Dense<32>,)>;
+type Four = Sequential<Vector<32>, (Dense<10>,)>;
 fn main() {
+    parts::<Two, Samples<Widest>>(64);
+    parts::<Two, Samples<Widest>>(32);
+    parts::<Two, Samples<Widest>>(16);
+    parts::<Two, Samples<Widest>>(64);
+    parts::<Three, Samples<Widest>>(32);
+    parts::<Four, Samples<Widest>>(32);
+
     parts::<Mlp784x128x10, Samples<Widest>>(64);
     println!();
     parts::<Mlp64x32x10, Samples<Widest>>(32);

@@ -1,13 +1,11 @@
-//! The way out of the firmware: text, whole numbers, the bits of a float, and the end.
+//! The way out of the firmware: lines of words, whole numbers and the bits of floats, and the end.
 //!
 //! With the feature `semihosting` it leads to the debugger or emulator, on a desktop to standard output, otherwise nowhere. It
-//! deliberately does not use `core::fmt`, whose machinery is larger than a network, but in the report of a panic.
+//! deliberately does not use `core::fmt`, whose machinery is larger than a network, but to report why a program ends.
 //!
 //! ```
-//! use pg_embedded::console;
-//! console::text("logit ");
-//! console::bits(1.0); // 3f800000
-//! console::text("\n");
+//! use pg_embedded::console::Line;
+//! Line::new("sample").number(7).word("logits").bits(1.0).bits(-0.5).end(); // sample 7 logits 3f800000 bf000000
 //! ```
 
 #[cfg(all(target_os = "none", feature = "semihosting"))]
@@ -17,6 +15,10 @@ mod route {
     pub fn write(bytes: &[u8]) {
         // A debugger that takes no output is no reason to stop.
         let _ = stdout().and_then(|mut out| out.write_all(bytes));
+    }
+
+    pub fn report(reason: &dyn core::fmt::Display) {
+        semihosting::eprintln!("{reason}");
     }
 
     pub fn end(ok: bool) -> ! {
@@ -29,6 +31,8 @@ mod route {
     pub fn write(bytes: &[u8]) {
         core::hint::black_box(bytes); // what is said must be computed, heard or not
     }
+
+    pub fn report(_: &dyn core::fmt::Display) {}
 
     pub fn end(_: bool) -> ! {
         loop {
@@ -45,38 +49,62 @@ mod route {
         let _ = stdout().write_all(bytes);
     }
 
+    pub fn report(reason: &dyn core::fmt::Display) {
+        eprintln!("{reason}");
+    }
+
     pub fn end(ok: bool) -> ! {
         let _ = stdout().flush();
         std::process::exit(i32::from(!ok))
     }
 }
 
-/// Prints text as it is.
-pub fn text(text: &str) {
-    route::write(text.as_bytes());
+/// A line, printed word by word.
+#[must_use = "a line needs its `end`"]
+pub struct Line(());
+
+impl Line {
+    /// Begins a line with a word.
+    pub fn new(word: &str) -> Self {
+        route::write(word.as_bytes());
+        Self(())
+    }
+
+    /// Another word.
+    pub fn word(self, word: &str) -> Self {
+        self.bytes(word.as_bytes())
+    }
+
+    /// A whole number in decimal digits.
+    pub fn number(self, value: u32) -> Self {
+        self.bytes(decimal(value, &mut [0; 10]))
+    }
+
+    /// The bits of a float as eight hexadecimal digits: exact, and nothing to round.
+    pub fn bits(self, value: f32) -> Self {
+        self.bytes(&hexadecimal(value.to_bits()))
+    }
+
+    /// Ends the line.
+    pub fn end(self) {
+        route::write(b"\n");
+    }
+
+    fn bytes(self, bytes: &[u8]) -> Self {
+        route::write(b" ");
+        route::write(bytes);
+        self
+    }
 }
 
-/// Prints a whole number in decimal digits.
-pub fn number(value: u32) {
-    let mut digits = [0; 10];
-    route::write(decimal(value, &mut digits));
-}
-
-/// Prints the bits of a float as eight hexadecimal digits: exact, and nothing to round.
-pub fn bits(value: f32) {
-    route::write(&hexadecimal(value.to_bits()));
+/// Prints why the program ends, where anybody listens.
+pub fn report(reason: &dyn core::fmt::Display) {
+    route::report(reason);
 }
 
 /// Ends the program: in the emulator with exit code 0 or 1, on a silent board by sleeping.
 pub fn end(ok: bool) -> ! {
     route::end(ok)
-}
-
-/// Prints what the program died of, where anybody listens.
-#[cfg(target_os = "none")]
-pub(crate) fn report(_panic: &core::panic::PanicInfo<'_>) {
-    #[cfg(feature = "semihosting")]
-    semihosting::println!("{_panic}");
 }
 
 fn decimal(mut value: u32, digits: &mut [u8; 10]) -> &[u8] {

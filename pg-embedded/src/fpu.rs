@@ -130,10 +130,6 @@ impl Lane for Fpu {
         Self(bits.0 as i32 as f32)
     }
     #[inline(always)]
-    fn load_bits(from: &[u32]) -> Word {
-        Word(from[0])
-    }
-    #[inline(always)]
     fn load_partial(from: &[f32]) -> Self {
         Self(from.first().copied().unwrap_or_default())
     }

@@ -10,6 +10,7 @@
 //! | variable at build time | what it chooses |
 //! |---|---|
 //! | `PG_BOARD` | the board, one of [`board::ALL`]; the first with the build's target otherwise |
+//! | `PG_MODEL` | the model file in the firmware's flash; `models/mlp-64-32-10.pg` otherwise |
 #![cfg_attr(target_os = "none", no_std)]
 #![deny(unsafe_code)]
 
@@ -17,12 +18,10 @@ pub mod board;
 pub mod console;
 mod fpu;
 mod plan;
-#[cfg(target_os = "none")]
 mod stopwatch;
 
 pub use fpu::{Fpu, fused_multiply_add, square_root};
 pub use plan::MemoryPlan;
-#[cfg(target_os = "none")]
 pub use stopwatch::Stopwatch;
 
 /// The board that this build is for. A desktop build is for the first one, unless `PG_BOARD` says another.
@@ -30,7 +29,7 @@ pub const BOARD: board::Board = board::named(env!("PG_BOARD"));
 
 #[cfg(target_os = "none")]
 #[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    console::report(info);
+fn panic(panic: &core::panic::PanicInfo<'_>) -> ! {
+    console::report(panic);
     console::end(false)
 }

@@ -9,7 +9,7 @@
 //! PLAN.print(BOARD);
 //! ```
 
-use crate::{board::Board, console};
+use crate::{board::Board, console::Line};
 
 /// Names and bytes.
 #[derive(Clone, Copy, Debug)]
@@ -27,20 +27,11 @@ impl<const ROWS: usize> MemoryPlan<ROWS> {
         sum
     }
 
-    /// Prints the rows, their sum and the board's RAM, in bytes.
+    /// Prints the rows, their sum and the board's RAM, in bytes: `ram parameters 9640`.
     pub fn print(&self, board: Board) {
         for (name, bytes) in self.0 {
-            line(name, bytes as u32);
+            Line::new("ram").word(name).number(bytes as u32).end();
         }
-        line("sum", self.bytes() as u32);
-        line(board.name, board.ram.bytes);
+        Line::new("ram").word("together").number(self.bytes() as u32).word("of").number(board.ram.bytes).end();
     }
-}
-
-fn line(name: &str, bytes: u32) {
-    console::text("ram ");
-    console::text(name);
-    console::text(" ");
-    console::number(bytes);
-    console::text("\n");
 }

@@ -7,6 +7,7 @@ use std::marker::PhantomData;
 use pg_core::form::{Form, Samples, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::Segment;
+use pg_core::model_file::{Model, ModelError};
 use pg_core::population::{SHARD, Workspace, infer};
 use pg_core::{Network, Shape, Widest};
 
@@ -49,6 +50,12 @@ pub trait AnyNetwork: Send + Sync {
 
     /// Its first parameters.
     fn initialise(&self, how: Initialise, seed: u64) -> Memory;
+
+    /// The parameters in a model file of this network.
+    ///
+    /// # Errors
+    /// When the model is another network's.
+    fn parameters(&self, model: &Model) -> Result<Memory, ModelError>;
 
     /// The outputs for normalised inputs, `[sample][output]`.
     ///
@@ -96,6 +103,13 @@ impl<N: Network> AnyNetwork for Known<N> {
         let mut parameters = Memory::zeros(N::PARAMS);
         how.write::<N>(seed, &mut parameters);
         parameters
+    }
+
+    fn parameters(&self, model: &Model) -> Result<Memory, ModelError> {
+        model.check::<N>()?;
+        let mut parameters = Memory::zeros(N::PARAMS);
+        model.parameters_into::<N>(&mut parameters)?;
+        Ok(parameters)
     }
 
     fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {

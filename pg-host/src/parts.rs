@@ -3,9 +3,11 @@
 //! The division depends on the data and the options alone; what is learnt from the test part is nothing, not even its mean.
 
 use pg_core::Shape;
+use pg_core::normalisation::Normalisation;
 
 use crate::data::{DataError, Dataset, Samples};
-use crate::normalisation::Normalisation;
+use crate::options::Part;
+use crate::statistics::Statistics;
 
 /// Share of a data set that is put aside for testing when it brings no test part.
 pub const TEST_SHARE: f64 = 0.2;
@@ -34,6 +36,18 @@ pub fn divide(mut data: Dataset) -> Result<Divided, DataError> {
     Ok(Divided { data, test, carved: true })
 }
 
+/// The samples of one part, and whether the data set had to be divided for it.
+pub fn select(data: Dataset, part: Part) -> Result<(Samples, bool), DataError> {
+    if part == Part::All {
+        let (mut all, test) = (data.train, data.test.unwrap_or_default());
+        all.inputs.extend(test.inputs);
+        all.labels.extend(test.labels);
+        return Ok((all, false));
+    }
+    let Divided { data, test, carved } = divide(data)?;
+    Ok((if part == Part::Train { data.train } else { test }, carved))
+}
+
 /// Everything a training run needs of its data, normalised.
 pub struct Prepared {
     /// The shape of a sample.
@@ -47,7 +61,7 @@ pub struct Prepared {
     /// To test on at the end.
     pub test: Samples,
     /// What was applied to all of them.
-    pub normalisation: Normalisation,
+    pub statistics: Statistics,
 }
 
 /// Puts `fraction` of the training samples aside to watch, and normalises all by what is left.
@@ -56,9 +70,19 @@ pub fn prepare(divided: Divided, fraction: f64, seed: u64) -> Result<Prepared, D
     let (kept, watched) = train.carve(fraction, seed)?;
     let mut validation = train.subset(&watched);
     let mut train = if watched.is_empty() { train } else { train.subset(&kept) };
-    let normalisation = Normalisation::standardise(shape, &train.inputs);
+    let statistics = Statistics::of(shape, &train.inputs);
     for part in [&mut train, &mut validation, &mut test] {
-        normalisation.apply(shape, &mut part.inputs);
+        normalise(&statistics.normalisation(), shape, part);
     }
-    Ok(Prepared { shape, classes, train, validation, test, normalisation })
+    Ok(Prepared { shape, classes, train, validation, test, statistics })
+}
+
+/// Normalises samples of `shape`.
+///
+/// # Panics
+/// When the channels are not those of the shape.
+pub fn normalise(normalisation: &Normalisation, shape: Shape, samples: &mut Samples) {
+    let mut inputs = vec![0.0; samples.inputs.len()];
+    normalisation.apply(shape, &samples.inputs, &mut inputs);
+    samples.inputs = inputs;
 }

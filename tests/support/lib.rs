@@ -1,1 +1,85 @@
-//! The home of the end-to-end tests in this folder; it exports nothing.
+//! The home of the end-to-end tests in this folder, and what they share: an estimator that lends pg-core its memory, random
+//! numbers, and oracles in `f64`.
+
+pub mod oracle;
+
+use pg_core::Network;
+use pg_core::form::Form;
+use pg_core::loss::{Loss, Targets};
+use pg_core::noise::{GROUP, Purpose, Stream};
+use pg_core::population::{Batch, Population, StepError, Workspace};
+
+/// `count` standard normals; another `seed`, other numbers.
+pub fn normals(seed: u64, count: usize) -> Vec<f32> {
+    let stream = Stream::new(seed, Purpose::Initialise, 0, 7);
+    let groups = (0..count.div_ceil(GROUP) as u32).flat_map(|group| {
+        let mut numbers = [0.0; GROUP];
+        stream.normals::<f32>(group, &mut numbers);
+        numbers
+    });
+    groups.take(count).collect()
+}
+
+/// `count` random classes.
+pub fn labels(seed: u64, count: usize, classes: usize) -> Vec<u16> {
+    let stream = Stream::new(seed, Purpose::Shuffle, 0, 7);
+    (0..count as u32).map(|i| stream.below(i, classes as u32) as u16).collect()
+}
+
+/// Parameters of about the size that training gives them, biases too.
+pub fn parameters<N: Network>(seed: u64) -> Vec<f32> {
+    normals(seed, N::PARAMS).into_iter().map(|normal| 0.4 * normal).collect()
+}
+
+/// Random samples with a class and a row of values each, of which a batch takes the first few.
+pub struct Samples {
+    inputs: Vec<f32>,
+    labels: Vec<u16>,
+    values: Vec<f32>,
+}
+
+impl Samples {
+    /// `count` samples for the inputs and outputs of `N`.
+    pub fn random<N: Network>(seed: u64, count: usize) -> Self {
+        Self {
+            inputs: normals(seed, count * N::INPUT.len()),
+            labels: labels(seed, count, N::OUTPUTS),
+            values: normals(seed + 1000, count * N::OUTPUTS),
+        }
+    }
+
+    /// The samples from `first` up to `end`, with the targets that `loss` takes.
+    pub fn batch<N: Network>(&self, loss: &Loss, first: usize, end: usize) -> Batch<'_> {
+        let targets = match loss {
+            Loss::CrossEntropy { .. } => Targets::Classes(&self.labels),
+            Loss::MeanSquaredError => Targets::Values(&self.values),
+        };
+        let inputs = &self.inputs[first * N::INPUT.len()..end * N::INPUT.len()];
+        Batch { inputs, targets: targets.range(first, end, N::OUTPUTS), samples: end - first }
+    }
+}
+
+/// [`Population::gradient`] in memory of its own, filled with garbage beforehand: the gradient, the loss.
+pub fn gradient<N: Network, F: Form>(
+    population: &Population,
+    loss: &Loss,
+    step: u32,
+    parameters: &[f32],
+    batch: &Batch,
+) -> Result<(Vec<f32>, f32), StepError> {
+    const GARBAGE: f32 = -1.5e30;
+    const SEED: u64 = 0x5eed_0000_0017;
+    let mut scales = vec![GARBAGE; N::FILTERS];
+    let mut weights = vec![GARBAGE; Population::weights_len::<N, F>()];
+    let mut memory = vec![GARBAGE; Workspace::len::<N, F>(batch.samples)];
+    let mut workspace = Workspace::new::<N, F>(batch.samples, &mut memory);
+    let mut gradient = vec![GARBAGE; N::PARAMS];
+    let loss =
+        population.gradient::<N, F>(loss, SEED, step, parameters, batch, &mut scales, &mut weights, &mut workspace, &mut gradient)?;
+    Ok((gradient, loss))
+}
+
+/// Their bits, for comparison.
+pub fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}

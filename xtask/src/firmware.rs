@@ -20,8 +20,10 @@ use crate::{
 /// The programs of pg-embedded; the first is the firmware.
 pub const PROGRAMS: [&str; 2] = ["pg-embedded", "self-check"];
 
-/// The silent firmware's code and constants, as `size` counts its column "text", on a core with FPU.
+/// What the silent firmware may have of code and constants on a core with FPU, the files it carries not counted.
 const TEXT_LIMIT: u64 = 24 << 10;
+/// What it carries: a model and samples, in pg-embedded.
+const CARRIED: [&str; 2] = ["models/mlp-64-32-10.pg", "samples/digits.bin"];
 
 /// Optimised as a whole: pg-embedded is generic code of pg-core, made here.
 const PROFILE: [&str; 3] = ["profile.firmware.inherits='release'", "profile.firmware.lto='fat'", "profile.firmware.codegen-units=1"];
@@ -33,9 +35,10 @@ pub fn directory() -> PathBuf {
     target.join("firmware")
 }
 
-/// The workspace's root.
+/// The workspace's root: that of the cargo which started this program.
 pub fn workspace() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_path_buf).unwrap_or_default()
+    let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
+    Path::new(&xtask).parent().map(Path::to_path_buf).unwrap_or_default()
 }
 
 /// Builds both forms for a board.
@@ -66,7 +69,8 @@ pub fn elf(board: &Board, program: &str, semihosting: bool) -> PathBuf {
 
 /// Prints what the silent firmware takes on every board that it is built for, and holds it against the limit.
 pub fn size_table() -> Result<()> {
-    println!("{:<15} {:<27} {:>7} {:>9} {:>7} {:>7} {:>7} {:>9}", "board", "target", "code", "constants", "text", "data", "bss", "ram");
+    let carried = CARRIED.iter().map(|file| Ok(fs::metadata(workspace().join("pg-embedded").join(file))?.len())).sum::<Result<u64>>()?;
+    println!("{:<15} {:<27} {:>7} {:>9} {:>7} {:>7} {:>7} {:>7}", "board", "target", "code", "constants", "files", "data", "bss", "ram");
     let mut too_large = Vec::new();
     for board in &ALL {
         let path = elf(board, PROGRAMS[0], false);
@@ -74,21 +78,16 @@ pub fn size_table() -> Result<()> {
             println!("{:<15} {:<27} not built: cargo xtask firmware", board.name, board.target);
             continue;
         }
-        let size = Size::of(&path)?;
-        let Size { code, constants, data, bss } = size;
-        println!(
-            "{:<15} {:<27} {code:>7} {constants:>9} {:>7} {data:>7} {bss:>7} {:>8.1}%",
-            board.name,
-            board.target,
-            size.text(),
-            100.0 * (data + bss) as f64 / f64::from(board.ram.bytes)
-        );
-        if board.target.ends_with("eabihf") && size.text() > TEXT_LIMIT {
+        let Size { code, constants, data, bss } = Size::of(&path)?;
+        let constants = constants.saturating_sub(carried);
+        let ram = 100.0 * (data + bss) as f64 / f64::from(board.ram.bytes);
+        println!("{:<15} {:<27} {code:>7} {constants:>9} {carried:>7} {data:>7} {bss:>7} {ram:>6.1}%", board.name, board.target);
+        if board.target.ends_with("eabihf") && code + constants > TEXT_LIMIT {
             too_large.push(board.name);
         }
     }
-    println!("bytes; text = code + constants; ram = (data + bss) of the board's, the stack takes the rest");
-    ensure!(too_large.is_empty(), "text exceeds {TEXT_LIMIT} bytes on {}", too_large.join(", "));
+    println!("bytes; files: model and samples in flash; ram: data and bss of the board's, the stack has the rest");
+    ensure!(too_large.is_empty(), "code and constants exceed {TEXT_LIMIT} bytes on {}", too_large.join(", "));
     Ok(())
 }
 
@@ -118,9 +117,5 @@ impl Size {
             *sort += section.size();
         }
         Ok(size)
-    }
-
-    fn text(&self) -> u64 {
-        self.code + self.constants
     }
 }

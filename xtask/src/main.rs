@@ -10,8 +10,8 @@ mod qemu;
 mod steps;
 mod toolchain;
 
-/// The numbers of each board, shared with the firmware and its build script.
-#[allow(dead_code)] // the firmware uses the rest
+// The numbers of each board, shared with the firmware and its build script, which use the rest.
+#[allow(dead_code)]
 #[path = "../../pg-embedded/src/board/mod.rs"]
 mod board;
 

@@ -18,7 +18,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     board::Board,
-    firmware::{PROGRAMS, elf},
+    firmware::{PROGRAMS, elf, workspace},
+    toolchain::host_cargo,
 };
 
 /// Virtual nanoseconds an instruction, as a power of two.
@@ -35,12 +36,43 @@ pub fn run_board(board: &Board) -> Result<()> {
         let path = elf(board, program, true);
         let lines = run(board, &path)?;
         fs::write(path.with_extension("txt"), lines.join("\n") + "\n")?;
+        same_on_the_desktop(program, board, &lines)?;
         let printed: Vec<String> = lines.iter().map(|line| in_instructions(line, board)).collect();
         printed.iter().for_each(|line| println!("  {line}"));
         verify_counts(&printed)?;
         report_inference(&printed, board)?;
     }
     Ok(())
+}
+
+/// The same program, run here, must print the same lines but for what only the emulator counts.
+fn same_on_the_desktop(program: &str, board: &Board, lines: &[String]) -> Result<()> {
+    let mut command = host_cargo("run");
+    command.args(["--quiet", "--release", "--package", "pg-embedded", "--bin", program]);
+    let output = command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::inherit()).output()?;
+    ensure!(output.status.success(), "{program} ended with {} on the desktop", output.status);
+    let desktop = String::from_utf8(output.stdout).context("the desktop's output is no text")?;
+    let emulated: Vec<String> = lines.iter().filter(|line| !line.starts_with("count ")).map(|line| without_ticks(line)).collect();
+    for (emulated, desktop) in emulated.iter().zip(desktop.lines()) {
+        ensure!(emulated == desktop, "the board differs from the desktop\n  board:   {emulated}\n  desktop: {desktop}");
+    }
+    ensure!(emulated.len() == desktop.lines().count(), "one of board and desktop prints more than the other");
+    println!("  the desktop prints the same bits");
+    Ok(())
+}
+
+/// The line without its `ticks <n>`.
+fn without_ticks(line: &str) -> String {
+    let mut words = line.split(' ');
+    let mut kept = Vec::new();
+    while let Some(word) = words.next() {
+        if word == "ticks" {
+            words.next();
+        } else {
+            kept.push(word);
+        }
+    }
+    kept.join(" ")
 }
 
 /// Runs one program to its end and returns its lines.

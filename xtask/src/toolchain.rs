@@ -146,7 +146,7 @@ fn install(packages: &[&str], other_way: &str) -> Result<()> {
     } else if silent("apt-get", &["--version"]) && silent("sudo", &["-n", "true"]) {
         &["sudo", "-n", "env"]
     } else {
-        bail!("missing, and this user may not install it: {by_hand}")
+        bail!("{list} missing, and this user may not install packages: {by_hand}")
     };
     let apt = |words: &[&str]| {
         let mut command = Command::new(prefix[0]);

@@ -73,7 +73,7 @@ fn forward<F: Form>(size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
     let mut first = 0;
     while first < size.depth {
         let depth = (size.depth - first).min(BLOCK);
-        let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, depth, form: PhantomData };
+        let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, form: PhantomData };
         let right = Contiguous { data: &x[first * stride..], stride };
         let block = Size { depth, ..size };
         if first == 0 {
@@ -106,7 +106,7 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
     let size = Size { rows: outputs, depth: pass.samples, columns: 1 };
     // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
     // form is. A bias is the weight of a constant input.
-    let left = Rows::<F> { data: dy, stride, depth: pass.samples, form: PhantomData };
+    let left = Rows::<F> { data: dy, stride, form: PhantomData };
     product(size, &left, &One, &mut AddedMembers { to: biases, stride: 1, members: pass.members, adds });
     let lanes = F::Value::LANES;
     if F::WEIGHT > 1 || lanes == 1 {

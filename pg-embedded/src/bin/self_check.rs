@@ -5,7 +5,11 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 
-use pg_embedded::{BOARD, console, fused_multiply_add, square_root};
+use pg_embedded::{
+    BOARD,
+    console::{self, Line},
+    fused_multiply_add, square_root,
+};
 
 /// Zero, subnormals, the smallest and largest normal numbers, one and its neighbours, half-way cases, infinity, NaN.
 const CORNERS: [u32; 22] = [
@@ -36,7 +40,7 @@ const RANDOM: u32 = 20_000;
 
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {
-    say("board", BOARD.name);
+    Line::new("board").word(BOARD.name).end();
     let mut wrong = 0;
     let mut cases = 0;
     let mut check = |[a, b, c]: [u32; 3]| {
@@ -58,11 +62,7 @@ fn main() -> ! {
         let near = |bits: u32| 0x3f00_0000 | (bits & 0x81ff_ffff);
         check([near(a), near(b), near(next(&mut state))]);
     }
-    console::text("self-check cases ");
-    console::number(cases);
-    console::text(" wrong ");
-    console::number(wrong);
-    console::text("\n");
+    Line::new("self-check").word("cases").number(cases).word("wrong").number(wrong).end();
     #[cfg(target_os = "none")]
     count_known_pieces();
     console::end(wrong == 0)
@@ -86,8 +86,7 @@ fn count_known_pieces() {
             $piece
         }};
     }
-    let Some(peripherals) = cortex_m::Peripherals::take() else { return };
-    let mut stopwatch = pg_embedded::Stopwatch::new(peripherals.SYST);
+    let mut stopwatch = pg_embedded::Stopwatch::start();
     report("1", stopwatch.ticks(nop).1);
     report("10", stopwatch.ticks(|| ten!(nop())).1);
     report("100", stopwatch.ticks(|| ten!(ten!(nop()))).1);
@@ -96,11 +95,12 @@ fn count_known_pieces() {
 
 #[cfg(target_os = "none")]
 fn report(nops: &str, ticks: Option<u32>) {
-    console::text("count nops ");
-    console::text(nops);
-    console::text(" ticks ");
-    ticks.map_or_else(|| console::text("overflow"), console::number);
-    console::text("\n");
+    let line = Line::new("count").word("nops").word(nops).word("ticks");
+    match ticks {
+        Some(ticks) => line.number(ticks),
+        None => line.word("overflow"),
+    }
+    .end();
 }
 
 fn signed_corners() -> impl Iterator<Item = u32> {
@@ -118,11 +118,4 @@ fn next(state: &mut u32) -> u32 {
     *state ^= *state >> 17;
     *state ^= *state << 5;
     *state
-}
-
-fn say(key: &str, value: &str) {
-    console::text(key);
-    console::text(" ");
-    console::text(value);
-    console::text("\n");
 }

@@ -72,8 +72,8 @@ impl Worker {
         perturb::<N, Widest>(population.distribution, &stream, parameters, scales, weights);
         let mut workspace = Workspace::new::<N, Form>(task.batch, &mut self.workspace);
         for (member, refill) in self.members.iter_mut().zip([refill, false]).take(if both { 2 } else { 1 }) {
-            member.gradient.fill(0.0);
-            member.loss = accumulate::<N, Form>(loss, 1, &member.weights, batch, refill, &mut workspace, &mut member.gradient);
+            let Member { weights, gradient, loss: result } = member;
+            *result = accumulate::<N, Form>(loss, 1, weights, batch, refill, false, &mut workspace, gradient);
         }
     }
 }
@@ -83,7 +83,6 @@ impl<N: Network> Engine for Parallel<N> {
         let Self { task, pool, scales, workers, .. } = self;
         let count = task.population.members;
         let unit = unit(&task.population);
-        gradient.fill(0.0);
         noise_scales::<N, Widest>(task.population.rho, parameters, scales);
         let scales = &*scales;
         let mut total = 0.0;
@@ -101,7 +100,11 @@ impl<N: Network> Engine for Parallel<N> {
                 }
                 gradient.par_chunks_mut(PIECE).enumerate().for_each(|(piece, gradient)| {
                     let place = piece * PIECE..piece * PIECE + gradient.len();
-                    members().for_each(|member| add::<Widest>(&member.gradient[place.clone()], gradient));
+                    for (i, member) in members().enumerate() {
+                        let part = &member.gradient[place.clone()];
+                        // As one thread does it: the first is written, not added to zero, which would lose the sign of a zero.
+                        if first == 0 && i == 0 { gradient.copy_from_slice(part) } else { add::<Widest>(part, gradient) }
+                    }
                 });
                 first += round as u32;
             }

@@ -1,0 +1,385 @@
+//! The command line: the only file that knows clap. It turns arguments into [`options`](crate::options) and runs nothing.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use pg_core::initialise::Initialise;
+use pg_core::perturbation::Distribution;
+use pg_core::schedule::Schedule;
+
+use crate::data::CsvOptions;
+use crate::options::{BenchOptions, DataOptions, EvalOptions, InspectOptions, Part, PredictOptions, TrainOptions};
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Train a network.
+    Train(Box<TrainOptions>),
+    /// Score a model.
+    Eval(EvalOptions),
+    /// Predict classes.
+    Predict(PredictOptions),
+    /// Show a model file.
+    Inspect(InspectOptions),
+    /// List the networks.
+    Nets {
+        /// Print one JSON array.
+        json: bool,
+    },
+    /// Measure speed.
+    Bench(BenchOptions),
+}
+
+/// Why there is no command: what to print instead.
+#[derive(Clone, Debug, PartialEq)]
+pub enum NoCommand {
+    /// The help or the version, as asked for.
+    Text(String),
+    /// One sentence: what is wrong with the arguments.
+    Mistake(String),
+}
+
+/// Trains small neural networks with population gradients.
+///
+/// The gradient of each step is the mean over K noisy copies of one network, so the network learns to be good not at a point but in a
+/// neighbourhood: it generalises better from little data. The noise is made again from a counter whenever it is needed, so the memory does
+/// not grow with K. What is trained here runs with the same bits on a microcontroller.
+#[derive(Parser)]
+#[command(version, arg_required_else_help = true, args_override_self = true, max_term_width = 110, after_help = EXAMPLES, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Sub,
+}
+
+const EXAMPLES: &str = "Examples:
+  pg-host train                                handwritten digits; writes model.pg
+  pg-host eval model.pg                        which digits it takes for which
+  pg-host train --population 0                 the same without a population: plain SGD
+  pg-host train --data mine.csv --label kind   a table of your own (examples/own-network)
+  pg-host predict model.pg --limit 5 --bits    classes, and the bits that a device gives";
+
+#[derive(Subcommand)]
+enum Sub {
+    /// Train a network and write a model file
+    ///
+    /// Without any option: mlp-64-64-32-10 on the bundled digits with a population of 8, 60 epochs, a few seconds. The same options and seed
+    /// give the same file, byte for byte, on every machine and for any number of threads. Ctrl-C stops after the step, writes the model and
+    /// prints the results; a second Ctrl-C ends at once.
+    Train(Train),
+    /// Score a model on data and show what it confuses
+    Eval(Eval),
+    /// Print the class of each sample as CSV
+    Predict(Predict),
+    /// Show everything that is in a model file
+    Inspect(Inspect),
+    /// List the networks: shapes, parameters, multiply-adds, and the RAM they need on a microcontroller
+    ///
+    /// Inference RAM counts the activations of one sample; the parameters stay in flash. Training RAM counts parameters, gradient, velocity,
+    /// one member, its noise scales, and a pass over a batch of 8 samples, whatever the population.
+    Nets(Nets),
+    /// Measure the speed of training steps and this machine's peak
+    Bench(Bench),
+}
+
+#[derive(Args)]
+struct Csv {
+    /// For a CSV file: the column of the labels, by its name or its number from 0. Without it the column called label, class, target or
+    /// y, else the last
+    #[arg(long, value_name = "COLUMN")]
+    label: Option<String>,
+    /// For a CSV file: a second file with the samples to test on
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+}
+
+#[derive(Args)]
+struct Train {
+    /// A bundled data set (digits, vowel, fashion-tiny), a directory in MNIST's IDX form, or a CSV file. Where there is no test part,
+    /// 20 % of the samples are put aside to test on
+    #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
+    data: String,
+    #[command(flatten)]
+    csv: Csv,
+    /// The network, one of `nets`. Without it the first that fits the data
+    #[arg(long, value_name = "NAME")]
+    net: Option<String>,
+    /// Passes over the training samples
+    #[arg(long, value_name = "N", default_value_t = 60, allow_negative_numbers = true)]
+    epochs: u32,
+    /// Samples in a step
+    #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true)]
+    batch: usize,
+    /// Learning rate, at its highest
+    #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
+    rate: f32,
+    /// Momentum of the optimiser, 0 to below 1
+    #[arg(long, default_value_t = 0.9, allow_negative_numbers = true)]
+    momentum: f32,
+    /// Nesterov's form of the momentum
+    #[arg(long)]
+    nesterov: bool,
+    /// Weight decay: the factor of half the squared norm of the parameters in the loss
+    #[arg(long, value_name = "DECAY", default_value_t = 1e-5, allow_negative_numbers = true)]
+    weight_decay: f32,
+    /// How the rate changes: `constant`, or `cosine` from the full rate down to almost none
+    #[arg(long, default_value = "cosine", value_parser = PossibleValuesParser::new(["constant", "cosine"]))]
+    schedule: String,
+    /// Noisy copies whose gradients are averaged in each step: each costs a pass, none costs memory. 0 is plain SGD
+    #[arg(long, value_name = "K", default_value_t = 8, allow_negative_numbers = true)]
+    population: u32,
+    /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
+    #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
+    rho: f32,
+    /// Distribution of the noise; `rademacher` (random signs) is cheaper to make
+    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(["gaussian", "rademacher"]))]
+    noise: String,
+    /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted
+    #[arg(long)]
+    no_antithetic: bool,
+    /// Share of the target that is spread over all classes, 0 to below 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
+    label_smoothing: f32,
+    /// How the weights start: `he` for ReLU, `xavier` for tanh and sigmoid
+    #[arg(long, default_value = "he", value_parser = PossibleValuesParser::new(["he", "xavier"]))]
+    init: String,
+    /// Share of the training samples to watch instead of learning from them, 0 to 0.9; shows their F1 after each epoch. 0 by default: with
+    /// little data every sample is worth more in training
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, allow_negative_numbers = true)]
+    validation: f64,
+    /// Seed of everything random: first weights, order of the samples, noise
+    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    seed: u64,
+    /// Threads, with the same result for any number; 0 takes one for small steps, else one for each core
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    threads: usize,
+    /// The model file to write; an existing one is replaced only when the new one is whole
+    #[arg(long, value_name = "FILE", default_value = "model.pg")]
+    out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Eval {
+    /// The model file
+    model: PathBuf,
+    /// The data, as for `train`. Without it the bundled data set that the model was trained on
+    #[arg(long, value_name = "NAME|PATH")]
+    data: Option<String>,
+    #[command(flatten)]
+    csv: Csv,
+    /// Which samples: `test`, `train` or `all`
+    #[arg(long, default_value = "test", value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
+    part: String,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Predict {
+    /// The model file
+    model: PathBuf,
+    /// The data, as for `train`. Without it the bundled data set that the model was trained on
+    #[arg(long, value_name = "NAME|PATH")]
+    data: Option<String>,
+    #[command(flatten)]
+    csv: Csv,
+    /// Which samples: `test`, `train` or `all`. Without it the test part if the data set brings one, else all
+    #[arg(long, value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
+    part: Option<String>,
+    /// The most samples to predict, from the first on
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Add the network's outputs
+    #[arg(long)]
+    logits: bool,
+    /// Add the outputs' bits, as eight hexadecimal digits each: what a device prints too
+    #[arg(long)]
+    bits: bool,
+    /// Print a JSON array instead of CSV
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Inspect {
+    /// The model file
+    model: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Nets {
+    /// Print a JSON array instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct Bench {
+    /// Networks, one or several of `nets`
+    #[arg(long, value_name = "NAME", num_args = 1..)]
+    net: Vec<String>,
+    /// Samples in a step
+    #[arg(long, value_name = "N")]
+    batch: Option<usize>,
+    /// Members of the population; 0 is plain SGD
+    #[arg(long, value_name = "K")]
+    population: Option<u32>,
+    /// How long to measure each step, in seconds
+    #[arg(long, value_name = "S", default_value_t = 1.0)]
+    seconds: f64,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+/// The name that this program was called by.
+pub fn program_name() -> String {
+    let path = std::env::args_os().next().map(PathBuf::from);
+    let stem = path.as_deref().and_then(|path| path.file_stem());
+    stem.map_or_else(|| "pg-host".into(), |name| name.to_string_lossy().into_owned())
+}
+
+/// Reads arguments, the first of which is the program's path.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, NoCommand> {
+    let name = program_name();
+    let examples = EXAMPLES.replace("pg-host", &name);
+    let command = Cli::command().bin_name(name).after_help(examples);
+    let cli = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
+    Ok(cli.map_err(|error| no_command(&error))?.command.into())
+}
+
+fn no_command(error: &clap::Error) -> NoCommand {
+    let text = error.render();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            let colours = std::io::stdout().is_terminal();
+            NoCommand::Text(if colours { text.ansi().to_string() } else { text.to_string() })
+        }
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => NoCommand::Mistake("say what to do, for example `train`; `--help` shows all".into()),
+        // clap's paragraphs up to the usage become one sentence.
+        _ => {
+            let text = text.to_string();
+            let end = ["\n\nUsage:", "\n\nFor more"].iter().filter_map(|mark| text.find(mark)).min().unwrap_or(text.len());
+            let paragraphs = text[..end].trim_start_matches("error: ").split("\n\n");
+            let lines = paragraphs.map(|paragraph| paragraph.split_whitespace().collect::<Vec<_>>().join(" "));
+            NoCommand::Mistake(lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; "))
+        }
+    }
+}
+
+impl Csv {
+    fn options(self) -> CsvOptions {
+        CsvOptions { label: self.label, test: self.test }
+    }
+
+    /// Options of a CSV file make no sense without one.
+    fn with(self, data: Option<String>) -> Option<DataOptions> {
+        let csv = self.options();
+        let given = csv != CsvOptions::default();
+        data.or_else(|| given.then(|| "digits".into())).map(|name| DataOptions { name, csv })
+    }
+}
+
+fn part(name: &str) -> Part {
+    match name {
+        "train" => Part::Train,
+        "all" => Part::All,
+        _ => Part::Test,
+    }
+}
+
+impl From<Sub> for Command {
+    fn from(sub: Sub) -> Self {
+        match sub {
+            Sub::Train(train) => Command::Train(Box::new(train.into())),
+            Sub::Eval(Eval { model, data, csv, part: name, json }) => {
+                Command::Eval(EvalOptions { model, data: csv.with(data), part: part(&name), json })
+            }
+            Sub::Predict(Predict { model, data, csv, part: name, limit, logits, bits, json }) => {
+                let part = name.as_deref().map(part);
+                Command::Predict(PredictOptions { model, data: csv.with(data), part, limit, logits, bits, json })
+            }
+            Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
+            Sub::Nets(Nets { json }) => Command::Nets { json },
+            Sub::Bench(Bench { net: nets, batch, population, seconds, json }) => {
+                Command::Bench(BenchOptions { nets, batch, population, seconds, json })
+            }
+        }
+    }
+}
+
+impl From<Train> for TrainOptions {
+    fn from(train: Train) -> Self {
+        TrainOptions {
+            data: DataOptions { name: train.data, csv: train.csv.options() },
+            net: train.net,
+            epochs: train.epochs,
+            batch: train.batch,
+            rate: train.rate,
+            momentum: train.momentum,
+            nesterov: train.nesterov,
+            weight_decay: train.weight_decay,
+            schedule: if train.schedule == "constant" { Schedule::Constant } else { Schedule::Cosine },
+            population: train.population,
+            rho: train.rho,
+            noise: if train.noise == "rademacher" { Distribution::Rademacher } else { Distribution::Gaussian },
+            antithetic: !train.no_antithetic,
+            label_smoothing: train.label_smoothing,
+            init: if train.init == "xavier" { Initialise::Xavier } else { Initialise::He },
+            validation: train.validation,
+            seed: train.seed,
+            threads: train.threads,
+            out: train.out,
+            json: train.json,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(line: &str) -> Result<Command, NoCommand> {
+        parse(std::iter::once("pg-host").chain(line.split_whitespace()).map(OsString::from))
+    }
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_manual() {
+        let Ok(Command::Train(options)) = parsed("train") else { panic!("no train") };
+        assert_eq!(
+            options.provenance(),
+            "epochs=60 batch=32 rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
+             noise=gaussian antithetic=true label_smoothing=0.0 init=he validation=0.0"
+        );
+        assert!(options.check().is_ok());
+        assert_eq!((options.out, options.data.name, options.seed), (PathBuf::from("model.pg"), "digits".into(), 1));
+    }
+
+    #[test]
+    fn mistakes_are_one_sentence() {
+        let mistake = |line| match parsed(line) {
+            Err(NoCommand::Mistake(sentence)) => sentence,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(mistake("train --epochs many"), "invalid value 'many' for '--epochs <N>': invalid digit found in string");
+        assert_eq!(mistake("train --epoch 3"), "unexpected argument '--epoch' found; tip: a similar argument exists: '--epochs'");
+        assert_eq!(mistake("eval"), "the following required arguments were not provided: <MODEL>");
+        assert!(mistake("").starts_with("say what to do"));
+        assert!(mistake("train --schedule sine").contains("[possible values: constant, cosine]"));
+    }
+}

@@ -1,0 +1,112 @@
+//! The subcommands: typed options in, the text for stdout out. Each is one file; none parses arguments.
+
+mod eval;
+mod inspect;
+mod nets;
+mod predict;
+mod train;
+
+use std::fmt::Write;
+
+use pg_core::Shape;
+
+use crate::cli::Command;
+use crate::data::{self, Dataset};
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::model::{Known, one_line};
+use crate::options::DataOptions;
+
+/// Runs a command and returns what belongs on stdout.
+pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
+    match command {
+        Command::Train(options) => train::run(networks, &options),
+        Command::Eval(options) => eval::run(networks, &options),
+        Command::Predict(options) => predict::run(networks, &options),
+        Command::Inspect(options) => inspect::run(networks, &options),
+        Command::Nets { json } => Ok(nets::run(networks, json)),
+        Command::Bench(options) => {
+            options.check()?;
+            // Ok(crate::bench::run(networks, &options)?)
+            Err(Failure::Usage("this build has no bench".into()))
+        }
+    }
+}
+
+/// Loads a data set; the names of its classes become single lines, as in a model file.
+fn load(options: &DataOptions) -> Result<Dataset, Failure> {
+    let mut data = data::find(&options.name, &options.csv)?;
+    data.name = one_line(&data.name);
+    data.classes.iter_mut().for_each(|class| *class = one_line(class));
+    Ok(data)
+}
+
+/// The data set for a model: as asked for, or the bundled one that it was trained on; its labels become the model's classes.
+fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Vec<String>), Failure> {
+    let from_model = || {
+        let name = known.model.provenance.data;
+        let bundled = data::bundled().iter().any(|set| set.name == name);
+        let options = DataOptions { name: name.into(), csv: data::CsvOptions::default() };
+        let missing = || Failure::Usage(format!("the model was trained on `{name}`, which is not bundled: say which data with --data"));
+        bundled.then_some(options).ok_or_else(missing)
+    };
+    let mut data = load(&options.cloned().map_or_else(from_model, Ok)?)?;
+    let sizes = known.entry.network().sizes();
+    if data.shape != sizes.input {
+        let Dataset { name, shape, .. } = &data;
+        return Err(anyhow::anyhow!("{name} has {shape} inputs, and the model's network takes {}", takes(known.entry, sizes.input)).into());
+    }
+    let classes: Vec<String> = known.model.classes.iter().map(String::from).collect();
+    if classes.is_empty() {
+        let found = data.classes.len();
+        if found != sizes.outputs {
+            return Err(anyhow::anyhow!("{} has {found} classes, and the model {} outputs", data.name, sizes.outputs).into());
+        }
+        let classes = data.classes.clone();
+        return Ok((data, classes));
+    }
+    let place = |name: &String| {
+        let unknown = || anyhow::anyhow!("{} has the class `{name}`, which the model does not know; it knows {}", data.name, classes.join(", "));
+        classes.iter().position(|class| class == name).map(|class| class as u16).ok_or_else(unknown)
+    };
+    let places = data.classes.iter().map(place).collect::<Result<Vec<u16>, _>>()?;
+    for part in [Some(&mut data.train), data.test.as_mut()].into_iter().flatten() {
+        part.labels.iter_mut().for_each(|label| *label = places[usize::from(*label)]);
+    }
+    Ok((data, classes))
+}
+
+fn takes(entry: &Entry, input: Shape) -> String {
+    format!("{input} (`{}`)", entry.name())
+}
+
+/// A pretty JSON object on its own lines.
+fn json_text(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Lines with aligned columns: the first to the left, the others to the right.
+fn columns(rows: &[Vec<String>]) -> String {
+    let count = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..count).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, cell) in row.iter().enumerate() {
+            let width = widths[column];
+            let _ = if column == 0 { write!(line, "{cell:width$}") } else { write!(line, "  {cell:>width$}") };
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// How this program was called, for advice that can be copied: through cargo, or by its name.
+fn invocation() -> String {
+    if std::env::var_os("CARGO").is_some() {
+        return "cargo run --release --".into();
+    }
+    crate::cli::program_name()
+}

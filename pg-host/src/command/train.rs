@@ -1,0 +1,198 @@
+//! `train`: from data to a model file and a report.
+
+use std::io::Write;
+use std::time::Instant;
+
+use anyhow::anyhow;
+use serde_json::json;
+
+use super::{invocation, json_text, load};
+use crate::any_network::AnyNetwork;
+use crate::data::Samples;
+use crate::entry::Entry;
+use crate::evaluation;
+use crate::failure::Failure;
+use crate::metrics::Scores;
+use crate::model::Outcome;
+use crate::options::TrainOptions;
+use crate::output::check_writable;
+use crate::parts::{TEST_SHARE, divide, prepare};
+use crate::progress::{Progress, grouped, seconds};
+use crate::training::{End, Observer, Trained, train};
+use crate::{choose, interrupt, target};
+
+pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, Failure> {
+    options.check()?;
+    if let Some(name) = &options.net {
+        choose::by_name(networks, name)?;
+    }
+    check_writable(&options.out).map_err(anyhow::Error::from)?;
+    let divided = divide(load(&options.data)?)?;
+    let (name, carved) = (divided.data.name.clone(), divided.carved);
+    let (shape, classes) = (divided.data.shape, divided.data.classes.len());
+    let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
+    let prepared = prepare(divided, options.validation, options.seed)?;
+    let recipe = options.recipe();
+    let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
+    if steps > u64::from(u32::MAX) {
+        return Err(Failure::Usage(format!("{steps} steps are too many: choose fewer --epochs or a larger --batch")));
+    }
+    // Before the first line, so that who has read it may press Ctrl-C.
+    interrupt::listen();
+    say(&target::sentence());
+    if carved {
+        let percent = TEST_SHARE * 100.0;
+        say(&format!("{name} has no test part: {percent:.0} % of its samples are put aside, the same for every seed"));
+    }
+    let mut watcher = Watcher {
+        progress: Progress::start(recipe.epochs, prepared.train.len(), options.json),
+        network: entry.network(),
+        validation: &prepared.validation,
+        classes: &prepared.classes,
+        scores: None,
+    };
+    let started = Instant::now();
+    let trained = train(entry.network(), &recipe, &prepared.train, &mut watcher);
+    let elapsed = started.elapsed().as_secs_f64();
+    watcher.progress.finish();
+    let validation = watcher.scores;
+    let test = evaluation::scores(entry.network(), &trained.parameters, &prepared.test, &prepared.classes);
+    let outcome = Outcome {
+        network: entry.network(),
+        parameters: &trained.parameters,
+        statistics: &prepared.statistics,
+        classes: &prepared.classes,
+        data: &name,
+        options,
+        epochs: trained.epochs,
+        scores: &format!("test_macro_f1={:.4} test_accuracy={:.4} test_samples={}", test.macro_f1, test.accuracy, prepared.test.len()),
+    };
+    let bytes = outcome.save(&options.out)?;
+    let path = options.out.display().to_string();
+    if let End::Diverged { epoch, step } = trained.end {
+        let rho = if options.population > 0 { " or a smaller --rho" } else { "" };
+        let before = trained.epochs;
+        return Err(anyhow!(
+            "the loss was no longer a finite number in step {step} of epoch {epoch}: try a smaller --rate{rho}; \
+             {path} holds the parameters from before that epoch ({before} of {} epochs done)",
+            options.epochs
+        )
+        .into());
+    }
+    let report = Report { options, entry, name, carved, trained, test, validation, elapsed, bytes, path };
+    let samples = [prepared.train.len(), prepared.validation.len(), prepared.test.len()];
+    Ok(if options.json { report.json(samples) } else { report.text(samples) })
+}
+
+/// A line on stderr; a stderr that is closed is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
+}
+
+/// Shows the progress, scores the validation samples after each epoch, and ends the run on Ctrl-C.
+struct Watcher<'a> {
+    progress: Progress,
+    network: &'a dyn AnyNetwork,
+    validation: &'a Samples,
+    classes: &'a [String],
+    scores: Option<Scores>,
+}
+
+impl Observer for Watcher<'_> {
+    fn step(&mut self, samples: usize, loss_nats: f32) -> bool {
+        self.progress.step(samples, loss_nats);
+        !interrupt::asked()
+    }
+
+    fn epoch(&mut self, number: u32, loss_nats: f64, parameters: &[f32]) {
+        if !self.validation.is_empty() {
+            self.scores = Some(evaluation::scores(self.network, parameters, self.validation, self.classes));
+        }
+        self.progress.epoch(number, loss_nats, self.scores.as_ref().map(|scores| scores.macro_f1));
+    }
+}
+
+/// Everything that is reported of a run.
+struct Report<'a> {
+    options: &'a TrainOptions,
+    entry: &'a Entry,
+    name: String,
+    carved: bool,
+    trained: Trained,
+    test: Scores,
+    validation: Option<Scores>,
+    elapsed: f64,
+    bytes: usize,
+    path: String,
+}
+
+impl Report<'_> {
+    fn passes_per_s(&self) -> f64 {
+        self.trained.passes as f64 / self.elapsed.max(1e-9)
+    }
+
+    fn json(&self, [train, validation, test]: [usize; 3]) -> String {
+        json_text(&json!({
+            "data": self.name,
+            "net": self.entry.name(),
+            "options": self.options,
+            "samples": {"train": train, "validation": validation, "test": test, "test_carved": self.carved},
+            "epochs": self.trained.epochs,
+            "steps": self.trained.steps,
+            "stopped": self.trained.end == End::Stopped,
+            "test": self.test,
+            "validation": self.validation,
+            "train": {"loss_nats": self.trained.loss_nats},
+            "seconds": self.elapsed,
+            "passes_per_s": self.passes_per_s(),
+            "threads": self.trained.threads,
+            "lanes": target::LANES,
+            "hardware_fma": target::HARDWARE_FMA,
+            "model": {"path": self.path, "bytes": self.bytes},
+        }))
+    }
+
+    fn text(&self, [train, _, test]: [usize; 3]) -> String {
+        let Self { options, trained, path, .. } = self;
+        let parameters = grouped(self.entry.network().sizes().params as u64);
+        let how = match options.population {
+            0 => "plain SGD, no population".into(),
+            1 => format!("a population of one noisy copy, ρ = {}", options.rho),
+            k => format!("a population of {k} noisy copies, ρ = {}", options.rho),
+        };
+        let end = if trained.end == End::Stopped { format!(" (stopped, {} were asked for)", options.epochs) } else { String::new() };
+        let worst = self.test.per_class.iter().min_by(|a, b| a.f1.total_cmp(&b.f1));
+        let worst = worst.map(|worst| format!("`{}`, with F1 {:.3} on {} samples", worst.name, worst.f1, worst.support));
+        let validation = self.validation.as_ref().map(|scores| format!("validation F1  {:.4}\n", scores.macro_f1)).unwrap_or_default();
+        format!(
+            "{net} ({parameters} parameters) learnt from {train} samples of {name} with {how}\n\
+             {epochs} epochs{end} in {time}, {passes} passes a second, loss {loss:.4} nats\n\n\
+             on {test} samples that it never saw\n\
+             macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\nworst class    {worst}\n{validation}\n\
+             wrote {path} ({bytes} bytes)\n\n{next}",
+            net = self.entry.name(),
+            name = self.name,
+            epochs = trained.epochs,
+            time = seconds(self.elapsed),
+            passes = grouped(self.passes_per_s() as u64),
+            loss = trained.loss_nats,
+            f1 = self.test.macro_f1,
+            accuracy = self.test.accuracy,
+            nll = self.test.nll,
+            worst = worst.unwrap_or_default(),
+            bytes = grouped(self.bytes as u64),
+            next = self.next(),
+        )
+    }
+
+    /// What to try now.
+    fn next(&self) -> String {
+        let (me, path, data) = (invocation(), &self.path, &self.options.data);
+        let flag = if data.name == "digits" { String::new() } else { format!(" --data {}", data.name) };
+        let compare = match self.options.population {
+            0 => format!("{me} train{flag} --population 8    # the same run with a population of noisy copies\n"),
+            _ => format!("{me} train{flag} --population 0    # the same run without the population: plain SGD\n"),
+        };
+        format!("next\n  {me} eval {path}{flag}    # which classes it takes for which\n  {compare}")
+    }
+}

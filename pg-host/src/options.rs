@@ -1,0 +1,257 @@
+//! What each subcommand is asked to do, typed and checked. How it was written on the command line is the matter of [`cli`](crate::cli).
+
+use std::path::PathBuf;
+
+use pg_core::initialise::Initialise;
+use pg_core::loss::Loss;
+use pg_core::optimiser::Sgd;
+use pg_core::perturbation::Distribution;
+use pg_core::population::Population;
+use pg_core::schedule::Schedule;
+use serde::{Serialize, Serializer};
+
+use crate::data::CsvOptions;
+use crate::failure::Failure;
+use crate::training::Recipe;
+
+/// The largest population.
+pub const MOST_MEMBERS: u32 = 4096;
+/// The largest number of threads.
+pub const MOST_THREADS: usize = 256;
+/// The largest batch: beyond it a batch is a data set.
+pub const MOST_SAMPLES: usize = 1 << 20;
+
+/// Which data.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataOptions {
+    /// A bundled name or a path.
+    pub name: String,
+    /// For CSV files.
+    pub csv: CsvOptions,
+}
+
+/// `train`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct TrainOptions {
+    /// Which data.
+    #[serde(serialize_with = "data_name")]
+    pub data: DataOptions,
+    /// The network's name; without it the first that fits.
+    pub net: Option<String>,
+    /// Passes over the training samples.
+    pub epochs: u32,
+    /// Samples in a step.
+    pub batch: usize,
+    /// Learning rate at its highest.
+    #[serde(serialize_with = "as_written")]
+    pub rate: f32,
+    /// In [0, 1).
+    #[serde(serialize_with = "as_written")]
+    pub momentum: f32,
+    /// Nesterov's form of it.
+    pub nesterov: bool,
+    /// The factor of ‖θ‖²/2 in the loss.
+    #[serde(serialize_with = "as_written")]
+    pub weight_decay: f32,
+    /// How the rate changes.
+    #[serde(serialize_with = "schedule_name")]
+    pub schedule: Schedule,
+    /// K; 0 is plain stochastic gradient descent.
+    pub population: u32,
+    /// ρ, the noise of a filter relative to its norm.
+    #[serde(serialize_with = "as_written")]
+    pub rho: f32,
+    /// The distribution of the noise.
+    #[serde(serialize_with = "noise_name")]
+    pub noise: Distribution,
+    /// Members in pairs θ+ε, θ-ε.
+    pub antithetic: bool,
+    /// In [0, 1).
+    #[serde(serialize_with = "as_written")]
+    pub label_smoothing: f32,
+    /// How the weights start.
+    #[serde(serialize_with = "initialise_name")]
+    pub init: Initialise,
+    /// Share of the training samples to watch.
+    pub validation: f64,
+    /// The seed of everything random.
+    pub seed: u64,
+    /// Threads; 0 chooses.
+    pub threads: usize,
+    /// The model file.
+    pub out: PathBuf,
+    /// Print one JSON object.
+    #[serde(skip)]
+    pub json: bool,
+}
+
+/// Which samples of a data set.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Part {
+    /// Those that are tested on.
+    Test,
+    /// Those that are learnt from.
+    Train,
+    /// Both.
+    All,
+}
+
+/// `eval`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EvalOptions {
+    /// The model file.
+    pub model: PathBuf,
+    /// Which data; without it those that the model was trained on, if they are bundled.
+    pub data: Option<DataOptions>,
+    /// Which samples of it.
+    pub part: Part,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
+/// `predict`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PredictOptions {
+    /// The model file.
+    pub model: PathBuf,
+    /// Which data.
+    pub data: Option<DataOptions>,
+    /// Which samples of it; without it the test part if the data set brings one, else all.
+    pub part: Option<Part>,
+    /// The most samples to predict.
+    pub limit: Option<usize>,
+    /// Print the logits.
+    pub logits: bool,
+    /// Print the logits' bits in hexadecimal digits.
+    pub bits: bool,
+    /// Print one JSON array.
+    pub json: bool,
+}
+
+/// `inspect`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InspectOptions {
+    /// The model file.
+    pub model: PathBuf,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
+/// `bench`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BenchOptions {
+    /// The networks' names; empty for the usual ones.
+    pub nets: Vec<String>,
+    /// Samples in a step; without it the usual ones.
+    pub batch: Option<usize>,
+    /// Members; without it none and eight.
+    pub population: Option<u32>,
+    /// How long to measure each step.
+    pub seconds: f64,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
+/// Refuses a value with a sentence: which option, what it must be, what it was.
+fn need(holds: bool, option: &str, rule: &str, given: impl std::fmt::Display) -> Result<(), Failure> {
+    if holds { Ok(()) } else { Err(Failure::Usage(format!("--{option} must be {rule}, and is {given}"))) }
+}
+
+impl TrainOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        need((1..=1_000_000).contains(&self.epochs), "epochs", "between 1 and 1000000", self.epochs)?;
+        need((1..=MOST_SAMPLES).contains(&self.batch), "batch", "between 1 and 1048576 samples", self.batch)?;
+        need(self.rate > 0.0 && self.rate.is_finite(), "rate", "a finite number above 0 (0.1 is usual)", self.rate)?;
+        need((0.0..1.0).contains(&self.momentum), "momentum", "at least 0 and below 1 (0.9 is usual)", self.momentum)?;
+        need(!self.nesterov || self.momentum > 0.0, "momentum", "above 0 with --nesterov", self.momentum)?;
+        let decay = self.weight_decay;
+        need(decay >= 0.0 && decay.is_finite(), "weight-decay", "a finite number of at least 0 (0.00001 is usual)", decay)?;
+        need(self.population <= MOST_MEMBERS, "population", "between 0 and 4096 (8 is usual: each member costs a pass)", self.population)?;
+        need(self.rho >= 0.0 && self.rho.is_finite(), "rho", "a finite number of at least 0 (0.3 to 0.6 is usual)", self.rho)?;
+        need((0.0..1.0).contains(&self.label_smoothing), "label-smoothing", "at least 0 and below 1", self.label_smoothing)?;
+        need((0.0..=0.9).contains(&self.validation), "validation", "a fraction between 0 and 0.9", self.validation)?;
+        need(self.threads <= MOST_THREADS, "threads", "between 0 and 256 (0 chooses)", self.threads)
+    }
+
+    /// What the model file says of them: all that the parameters follow from, so neither paths nor threads.
+    pub fn provenance(&self) -> String {
+        let serde_json::Value::Object(options) = serde_json::json!(self) else { return String::new() };
+        let written = |(name, value): (&String, &serde_json::Value)| match value {
+            serde_json::Value::String(text) => format!("{name}={text}"),
+            other => format!("{name}={other}"),
+        };
+        let kept = options.iter().filter(|(name, _)| !["data", "net", "seed", "threads", "out"].contains(&name.as_str()));
+        kept.map(written).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The training run that they ask for.
+    pub fn recipe(&self) -> Recipe {
+        Recipe {
+            epochs: self.epochs,
+            batch: self.batch,
+            rate: self.rate,
+            schedule: self.schedule,
+            optimiser: Sgd { momentum: self.momentum, nesterov: self.nesterov, weight_decay: self.weight_decay },
+            population: Population {
+                members: self.population,
+                rho: self.rho,
+                distribution: self.noise,
+                antithetic: self.antithetic,
+            },
+            loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
+            initialise: self.init,
+            seed: self.seed,
+            threads: self.threads,
+        }
+    }
+}
+
+impl PredictOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        need(self.limit != Some(0), "limit", "at least 1", 0)
+    }
+}
+
+impl BenchOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        let batch = self.batch.unwrap_or(1);
+        need((1..=MOST_SAMPLES).contains(&batch), "batch", "between 1 and 1048576 samples", batch)?;
+        let population = self.population.unwrap_or(0);
+        need(population <= MOST_MEMBERS, "population", "between 0 and 4096", population)?;
+        need(self.seconds > 0.0 && self.seconds <= 3600.0, "seconds", "above 0 and at most 3600", self.seconds)
+    }
+}
+
+/// The shortest decimal that is this `f32`: 0.1, not the digits of its nearest `f64`.
+fn as_written<S: Serializer>(number: &f32, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_f64(number.to_string().parse().unwrap_or(f64::NAN))
+}
+
+fn data_name<S: Serializer>(data: &DataOptions, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&data.name)
+}
+
+fn schedule_name<S: Serializer>(schedule: &Schedule, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match schedule {
+        Schedule::Constant => "constant",
+        Schedule::Cosine => "cosine",
+    })
+}
+
+fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match noise {
+        Distribution::Gaussian => "gaussian",
+        Distribution::Rademacher => "rademacher",
+    })
+}
+
+fn initialise_name<S: Serializer>(how: &Initialise, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match how {
+        Initialise::He => "he",
+        Initialise::Xavier => "xavier",
+    })
+}

@@ -1,0 +1,77 @@
+//! The heap of a training run does not grow with the population.
+
+use std::alloc::System;
+
+use pg_core::initialise::Initialise;
+use pg_core::loss::Loss;
+use pg_core::optimiser::Sgd;
+use pg_core::perturbation::Distribution;
+use pg_core::population::Population;
+use pg_core::schedule::Schedule;
+use pg_host::data::Samples;
+use pg_host::training::{End, Observer, Recipe, train};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static HEAP: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// Bytes in use, and bytes ever asked for.
+fn heap() -> (usize, usize) {
+    let stats = HEAP.stats();
+    let grown = stats.bytes_reallocated;
+    ((stats.bytes_allocated - stats.bytes_deallocated).wrapping_add_signed(grown), stats.bytes_allocated)
+}
+
+/// Notes the most bytes in use at the end of a step, and what the steps asked for.
+struct Watch {
+    peak: usize,
+    first: Option<usize>,
+    asked: usize,
+}
+
+impl Observer for Watch {
+    fn step(&mut self, _: usize, _: f32) -> bool {
+        let (used, asked) = heap();
+        self.peak = self.peak.max(used);
+        self.asked = asked - *self.first.get_or_insert(asked);
+        true
+    }
+}
+
+/// The peak above what was in use before, and the bytes that the steps after the first asked for.
+fn run(members: u32, threads: usize) -> (usize, usize) {
+    let zoo = pg_host::zoo();
+    let entry = zoo.iter().find(|entry| entry.name() == "mlp-64-32-10").unwrap();
+    let samples = Samples { inputs: (0..40 * 64).map(|i| (i % 17) as f32 / 17.0).collect(), labels: (0..40).map(|i| i % 10).collect() };
+    let recipe = Recipe {
+        epochs: 2,
+        batch: 16,
+        rate: 0.01,
+        schedule: Schedule::Constant,
+        optimiser: Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        population: Population { members, rho: 0.5, distribution: Distribution::Gaussian, antithetic: true },
+        loss: Loss::CrossEntropy { label_smoothing: 0.0 },
+        initialise: Initialise::He,
+        seed: 1,
+        threads,
+    };
+    let (before, _) = heap();
+    let mut watch = Watch { peak: 0, first: None, asked: 0 };
+    let trained = train(entry.network(), &recipe, &samples, &mut watch);
+    assert_eq!((trained.end, trained.steps, trained.threads), (End::Complete, 6, threads));
+    (watch.peak - before, watch.asked)
+}
+
+// One test: the counts are the process's.
+#[test]
+fn the_heap_of_8_members_is_that_of_64() {
+    let (few, asked_by_few) = run(8, 1);
+    let (many, asked_by_many) = run(64, 1);
+    assert!(few > 50_000, "the counter counts: {few}");
+    assert_eq!((few, asked_by_few), (many, asked_by_many), "one thread");
+    assert_eq!(asked_by_many, 0, "a step takes nothing from the heap");
+    let (few, _) = run(8, 2);
+    let (many, _) = run(64, 2);
+    // The bookkeeping of the threads varies, and those of the run before may still be ending; 56 members would be 540,000 bytes.
+    assert!(many < few + 50_000, "two threads: {few} and {many}");
+}

@@ -1,0 +1,179 @@
+//! Bad input: one sentence on stderr, exit code 2 for usage and 1 for the rest, no panic, and an existing model file untouched.
+
+mod program;
+
+use program::Program;
+
+/// Asserts the exit code and parts of the sentence, and that model.pg is as it was.
+fn refuses(program: &Program, line: &str, code: i32, parts: &[&str]) {
+    program.write("model.pg", "what was there before");
+    let (sentence, found) = program.refusal(line);
+    assert_eq!(found, code, "{line}: {sentence}");
+    for part in parts {
+        assert!(sentence.contains(part), "{line}: `{part}` is not in: {sentence}");
+    }
+    assert_eq!(program.bytes("model.pg"), b"what was there before", "{line}");
+}
+
+#[test]
+fn options_that_make_no_sense() {
+    let program = Program::new();
+    for (options, parts) in [
+        ("--rate 0", "--rate must be a finite number above 0"),
+        ("--rate NaN", "and is NaN"),
+        ("--rate -0.1", "and is -0.1"),
+        ("--rate inf", "and is inf"),
+        ("--rate fast", "invalid value 'fast' for '--rate <RATE>'"),
+        ("--population 1000000", "--population must be between 0 and 4096"),
+        ("--population -1", "population"),
+        ("--rho -0.1", "--rho must be a finite number of at least 0"),
+        ("--rho inf", "--rho"),
+        ("--momentum 1", "--momentum must be at least 0 and below 1"),
+        ("--momentum 0 --nesterov", "--momentum must be above 0 with --nesterov"),
+        ("--weight-decay -1", "--weight-decay"),
+        ("--label-smoothing 1", "--label-smoothing"),
+        ("--validation 1.5", "--validation must be a fraction between 0 and 0.9"),
+        ("--batch 0", "--batch must be between 1 and"),
+        ("--epochs 0", "--epochs must be between 1 and"),
+        ("--threads 100000", "--threads"),
+        ("--epochs 1000000 --batch 1 --data fashion-tiny --population 0 --seed x", "--seed"),
+        ("--schedule sine", "[possible values: constant, cosine]"),
+        ("--noise white", "[possible values: gaussian, rademacher]"),
+        ("--net lenet", "there is no network called `lenet`; there are mlp-64-64-32-10,"),
+        ("--label 3", "only be chosen for a CSV file"),
+        ("--colour red", "unexpected argument '--colour'"),
+    ] {
+        refuses(&program, &format!("train {options}"), 2, &[parts]);
+    }
+    refuses(&program, "", 2, &["say what to do"]);
+    refuses(&program, "trian", 2, &["unrecognized subcommand 'trian'"]);
+    refuses(&program, "predict model.pg --limit 0", 2, &["--limit must be at least 1"]);
+    refuses(&program, "bench --seconds 0", 2, &["--seconds must be above 0"]);
+}
+
+#[test]
+fn data_that_do_not_fit() {
+    let program = Program::new();
+    refuses(
+        &program,
+        "train --net mlp-784-128-10",
+        1,
+        &["digits has 1x8x8 inputs and 10 classes, `mlp-784-128-10` takes 1x28x28 inputs", "try --net mlp-64-64-32-10"],
+    );
+    refuses(&program, "train --data digit", 1, &["did you mean `digits`?"]);
+    refuses(&program, "train --data nowhere.csv", 1, &["nowhere.csv cannot be read"]);
+    program.write("two.csv", "1,2,a\n3,4,b\n5,6,a\n7,8,b\n1,2,a\n3,4,b\n5,6,a\n7,8,b\n1,2,a\n3,4,b\n");
+    refuses(&program, "train --data two.csv", 1, &["two.csv has 2x1x1 inputs and 2 classes, and no network takes them", "examples/own-network"]);
+}
+
+#[test]
+fn tables_with_mistakes() {
+    let program = Program::new();
+    for (name, text, parts) in [
+        ("number", "a,b,label\n1,2,x\n1,two,y\n", &["number.csv, line 3", "two"][..]),
+        ("ragged", "1,2,x\n1,y\n", &["ragged.csv, line 2"]),
+        ("nan", "1,2,x\n1,NaN,y\n", &["nan.csv, line 2", "NaN"]),
+        ("one", "1,2,x\n3,4,x\n", &["of one class"]),
+        ("empty", "", &["empty.csv"]),
+    ] {
+        program.write(&format!("{name}.csv"), text);
+        refuses(&program, &format!("train --data {name}.csv"), 1, parts);
+    }
+    program.write("good.csv", "1,2,x\n3,4,y\n");
+    refuses(&program, "train --data good.csv --label 7", 1, &["7"]);
+}
+
+#[test]
+fn idx_files_with_mistakes() {
+    let program = Program::new();
+    let images = |magic: u8, samples: u8, pixels: usize| [&[0, 0, magic, 3, 0, 0, 0, samples, 0, 0, 0, 8, 0, 0, 0, 8][..], &vec![1; pixels]].concat();
+    let labels = |labels: &[u8]| [&[0, 0, 8, 1, 0, 0, 0, labels.len() as u8][..], labels].concat();
+    for (name, images, labels, part) in [
+        ("magic", images(7, 2, 128), labels(&[0, 1]), "magic/train-images-idx3-ubyte"),
+        ("short", images(8, 2, 100), labels(&[0, 1]), "short/train-images-idx3-ubyte"),
+        ("count", images(8, 2, 128), labels(&[0, 1, 1]), "2 samples"),
+        ("gap", images(8, 2, 128), labels(&[0, 2]), "class 1 of gap has no sample"),
+    ] {
+        program.write(&format!("{name}/train-images-idx3-ubyte"), images);
+        program.write(&format!("{name}/train-labels-idx1-ubyte"), labels);
+        refuses(&program, &format!("train --data {name}"), 1, &[part]);
+    }
+    program.write("range/train-images-idx3-ubyte", images(8, 2, 128));
+    program.write("range/train-labels-idx1-ubyte", labels(&[0, 1]));
+    program.write("range/t10k-images-idx3-ubyte", images(8, 1, 64));
+    program.write("range/t10k-labels-idx1-ubyte", labels(&[9]));
+    refuses(&program, "train --data range", 1, &["the label 9, and there are 2 classes"]);
+}
+
+#[test]
+fn model_files_that_are_none() {
+    let program = Program::new();
+    program.text("train --net mlp-64-32-10 --population 0 --epochs 1 --out whole.pg");
+    let whole = program.bytes("whole.pg");
+    let with = |place: usize, bit: u8| {
+        let mut bytes = whole.clone();
+        bytes[place] ^= bit;
+        bytes
+    };
+    program.write("cut.pg", &whole[..whole.len() / 2]);
+    program.write("flipped.pg", with(whole.len() / 2, 4));
+    program.write("newer.pg", with(4, 64));
+    program.write("foreign.pg", "PK\u{3}\u{4} a zip file");
+    program.write("empty.pg", "");
+    for command in ["eval", "predict", "inspect"] {
+        for (name, parts) in [
+            ("missing", &["missing.pg cannot be read: No such file"][..]),
+            ("cut", &["reading cut.pg: ", "damaged or cut short"]),
+            ("flipped", &["reading flipped.pg: ", "damaged"]),
+            ("newer", &["reading newer.pg: ", "use a newer pg"]),
+            ("foreign", &["reading foreign.pg: ", "not a pg model file"]),
+            ("empty", &["reading empty.pg: ", "not a pg model file"]),
+        ] {
+            refuses(&program, &format!("{command} {name}.pg"), 1, parts);
+        }
+        refuses(&program, &format!("{command} ."), 1, &[". cannot be read"]);
+    }
+    refuses(&program, "eval whole.pg --data vowel", 1, &["vowel has 9x1x1 inputs, and the model's network takes 1x8x8 (`mlp-64-32-10`)"]);
+    refuses(&program, "eval whole.pg --label x", 2, &["only be chosen for a CSV file"]);
+}
+
+#[test]
+fn a_model_of_an_unknown_network_is_named_and_still_inspected() {
+    use pg_core::model_file::{ClassNames, Model, Provenance};
+    let program = Program::new();
+    let network = "Sequential<Vector<2>,(Dense<2>,)>";
+    let model = Model {
+        network,
+        normalisation: pg_core::normalisation::Normalisation::NONE,
+        classes: ClassNames::new("no\nyes").unwrap(),
+        provenance: Provenance::default(),
+        parameters: pg_core::floats::Floats::new(&[1.0, -2.0, 3.0, 4.0, 5.0, 6.0]),
+    };
+    program.write("other.pg", model.encode_into(&mut [0; 256]).unwrap());
+    refuses(&program, "eval other.pg", 1, &["other.pg was made for the network Sequential<Vector<2>,(Dense<2>,)>, which is not one of", "examples/own-network"]);
+    let shown = program.json("inspect other.pg");
+    assert_eq!((&shown["net"], &shown["segments"][0]["min"]), (&serde_json::Value::Null, &(-2.0).into()));
+    // A network of the list, but with too few parameters.
+    let text = "Sequential<Image<1,8,8>,(Flatten,Dense<32>,Relu,Dense<10>,)>";
+    program.write("few.pg", Model { network: text, ..model }.encode_into(&mut [0; 256]).unwrap());
+    for command in ["eval", "inspect"] {
+        refuses(&program, &format!("{command} few.pg"), 1, &["reading few.pg: ", "2410 parameters"]);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn places_that_cannot_be_written() {
+    let program = Program::new();
+    refuses(&program, "train --out none/model.pg", 1, &["there is no directory none"]);
+    refuses(&program, "train --out .", 1, &["it is a directory"]);
+    #[cfg(target_os = "linux")]
+    refuses(&program, "train --epochs 1 --population 0 --out /dev/full", 1, &["/dev/full cannot be written: no space left"]);
+    #[cfg(target_os = "linux")]
+    {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = program.command("nets").stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && stderr.starts_with("error: the results cannot be printed: "), "{stderr}");
+    }
+}

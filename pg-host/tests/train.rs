@@ -1,0 +1,110 @@
+//! `train`, from the command line to the model file.
+
+mod program;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::Stdio;
+
+use program::Program;
+
+const QUICK: &str = "train --net mlp-64-32-10 --epochs 2 --population 2";
+
+#[test]
+fn reports_results_on_stdout_and_progress_on_stderr() {
+    let program = Program::new();
+    let output = program.output(QUICK);
+    let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(output.status.success(), "{stderr}");
+    for part in ["mlp-64-32-10 (2,410 parameters) learnt from 1200 samples of digits", "macro F1  ", "worst class", "wrote model.pg", "next\n"] {
+        assert!(stdout.contains(part), "{part}: {stdout}");
+    }
+    assert!(stderr.lines().count() == 3 && stderr.contains("epoch 2/2  loss "), "{stderr}");
+    assert!(program.path("model.pg").exists());
+}
+
+#[test]
+fn json_is_one_object_with_everything() {
+    let program = Program::new();
+    let report = program.json(&format!("{QUICK} --validation 0.1 --threads 1 --label-smoothing 0.1 --nesterov --noise rademacher"));
+    assert_eq!((&report["data"], &report["net"], &report["epochs"]), (&"digits".into(), &"mlp-64-32-10".into(), &2.into()));
+    assert_eq!((&report["options"]["rate"], &report["options"]["noise"]), (&0.1.into(), &"rademacher".into()));
+    assert!(report["test"]["macro_f1"].as_f64().unwrap() > 0.5, "{report}");
+    assert!(report["validation"]["accuracy"].as_f64().unwrap() > 0.5, "{report}");
+    assert_eq!(report["test"]["per_class"].as_array().unwrap().len(), 10);
+    assert_eq!((&report["samples"]["train"], &report["samples"]["validation"]), (&1080.into(), &120.into()));
+    assert!(["accuracy", "nll"].iter().all(|name| report["test"][name].is_f64()));
+    assert!(report["train"]["loss_nats"].is_f64() && report["seconds"].is_f64() && report["passes_per_s"].is_f64());
+    assert_eq!((&report["stopped"], &report["threads"]), (&false.into(), &1.into()));
+    let bytes = program.bytes("model.pg").len();
+    assert_eq!((&report["model"]["path"], &report["model"]["bytes"]), (&"model.pg".into(), &bytes.into()));
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_for_any_number_of_threads_and_another_seed_others() {
+    let program = Program::new();
+    for (name, options) in [("a", "--threads 1"), ("b", "--threads 2"), ("c", "--threads 3"), ("d", ""), ("e", "--seed 2")] {
+        program.text(&format!("{QUICK} --population 6 --epochs 1 --out {name}.pg {options}"));
+    }
+    let model = |name| program.bytes(&format!("{name}.pg"));
+    assert!(model("a") == model("b") && model("a") == model("c") && model("a") == model("d"));
+    assert!(model("a") != model("e"));
+}
+
+#[test]
+fn chooses_the_network_that_fits_the_data() {
+    let program = Program::new();
+    let net = |options: &str| program.json(&format!("train --epochs 1 --population 0 {options}"))["net"].clone();
+    assert_eq!(net(""), "mlp-64-64-32-10");
+    assert_eq!(net("--data vowel"), "mlp-9-24-11");
+    assert_eq!(net("--data fashion-tiny --batch 100"), "mlp-784-128-10");
+}
+
+#[test]
+fn a_table_without_a_test_part_is_divided_alike_for_every_seed() {
+    let program = Program::new();
+    let row = |i: u32| (0..9).map(|f| format!("{}.5,", (i * 31 + f * 17) % 13)).collect::<String>() + &format!("c{}\n", i % 11);
+    program.write("table.csv", (0..220).map(row).collect::<String>());
+    let output = program.output("train --data table.csv --epochs 1 --seed 5");
+    assert!(String::from_utf8(output.stderr).unwrap().contains("table.csv has no test part: 20 % of its samples are put aside"));
+    let report = program.json("train --data table.csv --epochs 1");
+    assert_eq!((&report["samples"]["test_carved"], &report["samples"]["test"]), (&true.into(), &44.into()));
+    let evaluated = program.json("eval model.pg --data table.csv");
+    assert_eq!((&evaluated["macro_f1"], &evaluated["nll"]), (&report["test"]["macro_f1"], &report["test"]["nll"]));
+}
+
+#[test]
+fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_finite_parameters() {
+    let program = Program::new();
+    let (sentence, code) = program.refusal(&format!("{QUICK} --rate 1e6"));
+    assert_eq!(code, 1);
+    assert!(sentence.contains("no longer a finite number") && sentence.contains("try a smaller --rate or a smaller --rho"), "{sentence}");
+    assert!(sentence.contains("model.pg holds the parameters from before that epoch (0 of 2 epochs done)"), "{sentence}");
+    assert!(program.json("eval model.pg")["nll"].as_f64().unwrap() < 10.0);
+}
+
+#[test]
+fn a_batch_that_does_not_divide_the_samples_and_one_that_is_larger_than_all_are_right() {
+    let program = Program::new();
+    for (batch, steps) in [(7, 172), (1199, 2), (5000, 1)] {
+        let report = program.json(&format!("train --net mlp-64-32-10 --epochs 1 --population 0 --batch {batch}"));
+        assert_eq!(report["steps"], steps);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn ctrl_c_stops_after_the_step_writes_the_model_and_prints_the_results() {
+    let program = Program::new();
+    let mut command = program.command("train --net mlp-64-32-10 --epochs 1000000 --json");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    stderr.read_line(&mut String::new()).unwrap();
+    let killed = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(killed.success());
+    let mut stdout = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut stdout).unwrap();
+    assert!(child.wait().unwrap().success());
+    let report: serde_json::Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!(report["stopped"], true);
+    assert!(program.json("eval model.pg")["accuracy"].is_f64());
+}

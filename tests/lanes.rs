@@ -1,0 +1,146 @@
+//! One kernel, the same bits: whatever stands in the lanes, and however many there are.
+
+use pg::{Samples, bits, gradient, parameters};
+use pg_core::form::{self, Form, Members, Scalar};
+use pg_core::layers::*;
+use pg_core::loss::Loss;
+use pg_core::optimiser::Sgd;
+use pg_core::perturbation::Distribution::{Gaussian, Rademacher};
+use pg_core::population::{Batch, Population, SHARD};
+use pg_core::schedule::Schedule;
+use pg_core::{Image, Lane, Network, Sequential, Vector, f32x4, f32x8, f32x16};
+
+/// Nothing is a multiple of a lane width.
+type Small = Sequential<Vector<9>, (Dense<5>, Relu, Dense<3>)>;
+/// Filters that cross the groups of the noise, and whole vectors with a rest.
+type Large = Sequential<Image<2, 5, 5>, (Flatten, Dense<17>, LeakyRelu<10>, Dense<10>)>;
+/// The elementary functions, and an input that is overwritten on the tape.
+type Smooth = Sequential<Vector<7>, (Sigmoid, Dense<6>, Tanh, Dense<4>, Sigmoid)>;
+
+const CROSS_ENTROPY: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
+const SMOOTHED: Loss = Loss::CrossEntropy { label_smoothing: 0.1 };
+
+/// Gradient and loss as bits.
+fn estimate<N: Network, F: Form>(population: &Population, loss: &Loss, theta: &[f32], batch: &Batch) -> (Vec<u32>, u32) {
+    let (gradient, loss) = gradient::<N, F>(population, loss, 3, theta, batch).expect("finite losses");
+    (bits(&gradient), loss.to_bits())
+}
+
+fn check<N: Network>(population: Population, loss: Loss, samples: usize) {
+    let (theta, data) = (parameters::<N>(1), Samples::random::<N>(2, samples));
+    let batch = data.batch::<N>(&loss, 0, samples);
+    let scalar = estimate::<N, Scalar>(&population, &loss, &theta, &batch);
+    macro_rules! same {
+        ($($form:ty)*) => {$(
+            assert!(scalar == estimate::<N, $form>(&population, &loss, &theta, &batch), "{} {population:?} {samples} samples", stringify!($form));
+        )*};
+    }
+    same!(form::Samples<f32x4> form::Samples<f32x8> form::Samples<f32x16>);
+    if population.members > 0 && samples <= SHARD {
+        same!(Members<f32x4> Members<f32x8> Members<f32x16>);
+    }
+}
+
+/// Gaussian pairs and lone random signs.
+fn populations(members: &[u32]) -> impl Iterator<Item = Population> {
+    let kinds = [(Gaussian, true), (Rademacher, false)];
+    members
+        .iter()
+        .flat_map(move |&members| kinds.map(|(distribution, antithetic)| Population { members, rho: 0.4, distribution, antithetic }))
+}
+
+#[test]
+fn gradients_have_the_same_bits_in_every_form_for_every_population() {
+    for population in populations(&[0, 1, 2, 3, 4, 7, 8, 16, 17]) {
+        for antithetic in [true, false] {
+            for samples in [1, 6, 33] {
+                check::<Small>(Population { antithetic, ..population }, CROSS_ENTROPY, samples);
+            }
+        }
+    }
+}
+
+#[test]
+fn gradients_have_the_same_bits_in_every_form_for_every_batch() {
+    for population in populations(&[0, 3, 8]) {
+        for samples in (1..=17).chain([63, 64, 65, 128, 130]) {
+            check::<Small>(population, CROSS_ENTROPY, samples);
+        }
+    }
+}
+
+#[test]
+fn gradients_of_a_wider_network_have_the_same_bits_in_every_form() {
+    for population in populations(&[0, 3, 9]) {
+        for samples in [1, 13, 64, 65] {
+            check::<Large>(population, SMOOTHED, samples);
+        }
+    }
+}
+
+#[test]
+fn elementary_functions_and_the_mean_squared_error_have_the_same_bits_in_every_form() {
+    for population in populations(&[0, 1, 4, 9]) {
+        for samples in [1, 3, 16, 65] {
+            check::<Smooth>(population, Loss::MeanSquaredError, samples);
+        }
+    }
+}
+
+/// A training run of a hundred steps with everything on: the parameters' bits, and those of the mean losses.
+fn train<N: Network, F: Form>(population: Population) -> (Vec<u32>, Vec<u32>) {
+    const STEPS: u32 = 100;
+    let sgd = Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
+    let data = Samples::random::<N>(5, 150);
+    let (mut theta, mut velocity) = (parameters::<N>(6), vec![0.0; N::PARAMS]);
+    let mut losses = Vec::new();
+    // Batches of 32, of which every fifth is short.
+    for (step, first) in (0..STEPS).zip((0..150).step_by(32).cycle()) {
+        let batch = data.batch::<N>(&SMOOTHED, first, (first + 32).min(150));
+        let (gradient, loss) = gradient::<N, F>(&population, &SMOOTHED, step, &theta, &batch).expect("finite losses");
+        sgd.step::<F::Value>(0.1 * Schedule::Cosine.factor(step, STEPS), &gradient, &mut velocity, &mut theta);
+        losses.push(loss);
+    }
+    assert!(losses[95..].iter().sum::<f32>() < losses[..5].iter().sum::<f32>(), "it learns");
+    (bits(&theta), bits(&losses))
+}
+
+#[test]
+fn a_training_run_of_a_hundred_steps_has_the_same_bits_in_every_form() {
+    for population in [Population::NONE, Population { members: 8, rho: 0.4, distribution: Gaussian, antithetic: true }] {
+        let scalar = train::<Large, Scalar>(population);
+        assert!(scalar == train::<Large, form::Samples<f32x4>>(population));
+        assert!(scalar == train::<Large, form::Samples<f32x8>>(population));
+        assert!(scalar == train::<Large, form::Samples<f32x16>>(population));
+        assert!(scalar == train::<Large, Members<f32x4>>(population));
+        assert!(scalar == train::<Large, Members<f32x8>>(population));
+        assert!(scalar == train::<Large, Members<f32x16>>(population));
+    }
+}
+
+#[test]
+fn every_operation_of_a_lane_is_that_of_a_number() {
+    // Ordinary numbers, zeros, subnormals, the largest, infinities, NaN.
+    let mut numbers = pg::normals(1, 64);
+    numbers.extend([0.0, -0.0, 1e-40, -1e-40, f32::MIN_POSITIVE, f32::MAX, f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 1.0, -1.0]);
+    fn same(a: f32, b: f32) -> bool {
+        a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+    }
+    fn check<L: Lane>(a: f32, b: f32, c: f32) {
+        let [x, y, z] = [a, b, c].map(L::splat);
+        let last = L::LANES - 1;
+        assert!(same(x.mul_add(y, z).lane(last), a.mul_add(b, c)), "{a:e}·{b:e} + {c:e}");
+        assert!(same((x / y).lane(last), a / b) && same(x.sqrt().lane(last), a.sqrt()));
+        assert!(same(x.if_greater(y, z, x).lane(last), if a > b { c } else { a }), "{a:e} > {b:e}");
+    }
+    for &a in &numbers {
+        for &b in &numbers {
+            for &c in numbers.iter().step_by(3) {
+                check::<f32>(a, b, c);
+                check::<f32x4>(a, b, c);
+                check::<f32x8>(a, b, c);
+                check::<f32x16>(a, b, c);
+            }
+        }
+    }
+}

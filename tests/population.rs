@@ -1,0 +1,190 @@
+//! What the method promises: antithetic pairs, noise to the measure of each filter, no noise at ρ = 0, no step without a number.
+
+use pg::{Samples, bits, gradient, normals, parameters};
+use pg_core::form::{self, Members, Scalar};
+use pg_core::initialise::Initialise;
+use pg_core::layers::*;
+use pg_core::loss::Loss;
+use pg_core::noise::{GROUP, Purpose, Stream};
+use pg_core::perturbation::{Distribution, Pair, noise_scales, perturb};
+use pg_core::population::{Population, StepError};
+use pg_core::{Network, Sequential, Vector, f32x8, f32x16};
+
+type Linear = Sequential<Vector<11>, (Dense<4>,)>;
+type Mlp = Sequential<Vector<50>, (Dense<17>, Relu, Dense<10>)>;
+
+const CROSS_ENTROPY: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
+const DISTRIBUTIONS: [Distribution; 2] = [Distribution::Gaussian, Distribution::Rademacher];
+
+fn population(members: u32, rho: f32) -> Population {
+    Population { members, rho, distribution: Distribution::Gaussian, antithetic: true }
+}
+
+/// θ + ε and θ - ε of the pair at `step`.
+fn pair<N: Network>(distribution: Distribution, rho: f32, step: u32, theta: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let mut scales = vec![0.0; N::FILTERS];
+    noise_scales::<N, f32x8>(rho, theta, &mut scales);
+    let (mut plus, mut minus) = (vec![0.0; N::PARAMS], vec![0.0; N::PARAMS]);
+    let stream = Stream::new(1, Purpose::Members, step, 0);
+    perturb::<N, f32x8>(distribution, &stream, theta, &scales, Pair::Both(&mut plus, &mut minus));
+    (plus, minus)
+}
+
+#[test]
+fn an_antithetic_mean_of_a_quadratic_loss_is_the_exact_gradient() {
+    // The mean squared error of a linear network is quadratic in θ, so its gradient is linear: the noise of a pair cancels.
+    let (theta, data) = (parameters::<Linear>(1), Samples::random::<Linear>(1, 24));
+    let batch = data.batch::<Linear>(&Loss::MeanSquaredError, 0, 24);
+    let run = |population| gradient::<Linear, Scalar>(&population, &Loss::MeanSquaredError, 0, &theta, &batch).unwrap().0;
+    let exact = run(Population::NONE);
+    let distance = |found: Vec<f32>| found.iter().zip(&exact).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
+    let norm = distance(vec![0.0; Linear::PARAMS]);
+    for distribution in DISTRIBUTIONS {
+        assert!(distance(run(Population { distribution, ..population(2, 0.6) })) < 1e-6 * norm);
+        assert!(distance(run(Population { distribution, ..population(8, 0.6) })) < 1e-6 * norm);
+        assert!(distance(run(Population { distribution, antithetic: false, ..population(8, 0.6) })) > 0.01 * norm, "there is noise");
+    }
+}
+
+#[test]
+fn without_noise_the_population_is_plain_gradient_descent_bit_for_bit() {
+    let (theta, data) = (parameters::<Mlp>(2), Samples::random::<Mlp>(2, 37));
+    let batch = data.batch::<Mlp>(&CROSS_ENTROPY, 0, 37);
+    let (plain, plain_loss) = gradient::<Mlp, form::Samples<f32x8>>(&Population::NONE, &CROSS_ENTROPY, 0, &theta, &batch).unwrap();
+    for members in [1, 2, 4] {
+        let (scalar, loss) = gradient::<Mlp, Scalar>(&population(members, 0.0), &CROSS_ENTROPY, 0, &theta, &batch).unwrap();
+        assert_eq!((bits(&scalar), loss.to_bits()), (bits(&plain), plain_loss.to_bits()));
+        let (lanes, loss) = gradient::<Mlp, Members<f32x8>>(&population(members, 0.0), &CROSS_ENTROPY, 0, &theta, &batch).unwrap();
+        assert_eq!((bits(&lanes), loss.to_bits()), (bits(&plain), plain_loss.to_bits()));
+    }
+}
+
+#[test]
+fn noise_is_the_same_in_any_order() {
+    let stream = Stream::new(8, Purpose::Members, 4, 2);
+    let make = |group| {
+        let (mut normals, mut signs) = ([0.0; GROUP], [0.0; GROUP]);
+        stream.normals::<f32x16>(group, &mut normals);
+        stream.signs(group, &mut signs);
+        (normals, signs)
+    };
+    let forwards: Vec<_> = (0..20).map(make).collect();
+    let mut backwards: Vec<_> = (0..20).rev().map(make).collect();
+    backwards.reverse();
+    assert_eq!(forwards, backwards);
+}
+
+#[test]
+fn the_noise_of_a_pair_sums_to_zero_and_biases_have_none() {
+    let theta = parameters::<Mlp>(3);
+    for distribution in DISTRIBUTIONS {
+        let (plus, minus) = pair::<Mlp>(distribution, 0.6, 0, &theta);
+        for ((p, m), t) in plus.iter().zip(&minus).zip(&theta) {
+            // Each of the two is rounded once.
+            assert!((f64::from(*p) + f64::from(*m) - 2.0 * f64::from(*t)).abs() <= f64::from((p.abs() + m.abs()) * f32::EPSILON / 2.0));
+        }
+        Mlp::segments(&mut |Segment { kind, offset, filters, fan_in }| {
+            let moved = (offset..offset + filters * fan_in).filter(|&i| plus[i] != theta[i]).count();
+            assert!(if kind == SegmentKind::Bias { moved == 0 } else { moved > filters * fan_in - 3 });
+        });
+    }
+}
+
+#[test]
+fn noise_of_each_filter_has_the_standard_deviation_that_its_norm_asks_for() {
+    const RHO: f32 = 0.3;
+    const STEPS: u32 = 500;
+    let mut theta = parameters::<Mlp>(4);
+    theta[50..100].iter_mut().for_each(|weight| *weight *= 100.0);
+    for distribution in DISTRIBUTIONS {
+        let pairs: Vec<_> = (0..STEPS).map(|step| pair::<Mlp>(distribution, RHO, step, &theta).0).collect();
+        for filter in (0..17).map(|f| 50 * f..50 * (f + 1)) {
+            let norm = theta[filter.clone()].iter().map(|w| w * w).sum::<f32>().sqrt();
+            let expected = f64::from(RHO * norm / 50f32.sqrt());
+            let squares = pairs.iter().flat_map(|plus| filter.clone().map(|i| f64::from(plus[i] - theta[i]).powi(2)));
+            let found = (squares.sum::<f64>() / f64::from(50 * STEPS)).sqrt();
+            // 25,000 numbers: the standard error is 0.45 %.
+            assert!((found / expected - 1.0).abs() < 0.02, "{distribution:?}: {found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_of_zeros_is_safe_and_stays_where_it_is() {
+    let mut theta = parameters::<Mlp>(5);
+    theta[..100].fill(0.0);
+    let data = Samples::random::<Mlp>(5, 9);
+    let batch = data.batch::<Mlp>(&CROSS_ENTROPY, 0, 9);
+    for distribution in DISTRIBUTIONS {
+        let (plus, minus) = pair::<Mlp>(distribution, 0.6, 0, &theta);
+        assert!(plus[..100].iter().chain(&minus[..100]).all(|&weight| weight == 0.0));
+        for theta in [&theta[..], &[0.0; Mlp::PARAMS]] {
+            let population = Population { distribution, ..population(4, 0.6) };
+            let (found, _) = gradient::<Mlp, Members<f32x8>>(&population, &CROSS_ENTROPY, 0, theta, &batch).unwrap();
+            assert!(found.iter().all(|g| g.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn the_central_network_is_the_same_after_the_members_have_run() {
+    let (theta, data) = (parameters::<Mlp>(6), Samples::random::<Mlp>(6, 16));
+    let before = bits(&theta);
+    let batch = data.batch::<Mlp>(&CROSS_ENTROPY, 0, 16);
+    gradient::<Mlp, Members<f32x8>>(&population(8, 0.6), &CROSS_ENTROPY, 0, &theta, &batch).unwrap();
+    gradient::<Mlp, Scalar>(&population(8, 0.6), &CROSS_ENTROPY, 0, &theta, &batch).unwrap();
+    assert_eq!(before, bits(&theta));
+}
+
+#[test]
+fn another_step_has_other_noise_and_the_same_step_the_same() {
+    let (theta, data) = (parameters::<Mlp>(7), Samples::random::<Mlp>(7, 8));
+    let batch = data.batch::<Mlp>(&CROSS_ENTROPY, 0, 8);
+    let run = |step| gradient::<Mlp, Scalar>(&population(2, 0.6), &CROSS_ENTROPY, step, &theta, &batch).unwrap();
+    assert_eq!(run(1), run(1));
+    assert_ne!(run(1), run(2));
+}
+
+#[test]
+fn a_loss_that_is_no_number_is_an_error_whatever_spoilt_it() {
+    let data = Samples::random::<Mlp>(8, 40);
+    let last_bias = Mlp::PARAMS - 1;
+    for loss in [CROSS_ENTROPY, Loss::CrossEntropy { label_smoothing: 0.1 }, Loss::MeanSquaredError] {
+        let batch = data.batch::<Mlp>(&loss, 0, 40);
+        // A weight of the first layer, a bias of the last class only; NaN and infinities.
+        for (place, spoilt) in [(0, f32::NAN), (0, f32::INFINITY), (last_bias, f32::NAN), (last_bias, f32::INFINITY)] {
+            let mut theta = parameters::<Mlp>(8);
+            theta[place] = spoilt;
+            let error = Err(StepError::NonFiniteLoss);
+            let what = format!("{loss:?}, parameter {place} is {spoilt}");
+            assert_eq!(gradient::<Mlp, Scalar>(&Population::NONE, &loss, 0, &theta, &batch), error, "scalar, {what}");
+            assert_eq!(gradient::<Mlp, form::Samples<f32x8>>(&Population::NONE, &loss, 0, &theta, &batch), error, "samples, {what}");
+            assert_eq!(gradient::<Mlp, Members<f32x8>>(&population(8, 0.6), &loss, 0, &theta, &batch), error, "members, {what}");
+        }
+    }
+}
+
+#[test]
+fn a_class_that_is_no_number_is_found_though_no_sample_has_it() {
+    use pg_core::loss::Targets;
+    use pg_core::population::Batch;
+    let inputs = normals(9, 50 * 3);
+    let batch = Batch { inputs: &inputs, targets: Targets::Classes(&[0, 1, 2]), samples: 3 };
+    let mut theta = parameters::<Mlp>(9);
+    theta[Mlp::PARAMS - 1] = f32::NAN;
+    assert_eq!(gradient::<Mlp, Scalar>(&Population::NONE, &CROSS_ENTROPY, 0, &theta, &batch), Err(StepError::NonFiniteLoss));
+    assert_eq!(gradient::<Mlp, Members<f32x8>>(&population(2, 0.6), &CROSS_ENTROPY, 0, &theta, &batch), Err(StepError::NonFiniteLoss));
+}
+
+#[test]
+fn initial_weights_have_the_variance_of_their_rule_and_biases_are_zero() {
+    type Wide = Sequential<Vector<200>, (Dense<100>,)>;
+    for (rule, variance) in [(Initialise::He, 2.0 / 200.0), (Initialise::Xavier, 2.0 / 300.0)] {
+        let mut theta = vec![1.0; Wide::PARAMS];
+        rule.write::<Wide>(1, &mut theta);
+        let (weights, biases) = theta.split_at(20_000);
+        let found = weights.iter().map(|w| f64::from(w * w)).sum::<f64>() / 20_000.0;
+        assert!((found / variance - 1.0).abs() < 0.05, "{rule:?}: {found}");
+        assert!(biases.iter().all(|&bias| bias == 0.0));
+    }
+}
