@@ -91,12 +91,12 @@ fn elementary_functions_and_the_mean_squared_error_have_the_same_bits_in_every_f
 fn train<N: Network, F: Form>(population: Population) -> (Vec<u32>, Vec<u32>) {
     const STEPS: u32 = 100;
     let sgd = Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
-    let data = Samples::random::<N>(5, 150);
+    let data = Samples::random::<N>(5, 70);
     let (mut theta, mut velocity) = (parameters::<N>(6), vec![0.0; N::PARAMS]);
     let mut losses = Vec::new();
-    // Batches of 32, of which every fifth is short.
-    for (step, first) in (0..STEPS).zip((0..150).step_by(32).cycle()) {
-        let batch = data.batch::<N>(&SMOOTHED, first, (first + 32).min(150));
+    // Batches of 16, of which every fifth is short.
+    for (step, first) in (0..STEPS).zip((0..70).step_by(16).cycle()) {
+        let batch = data.batch::<N>(&SMOOTHED, first, (first + 16).min(70));
         let (gradient, loss) = gradient::<N, F>(&population, &SMOOTHED, step, &theta, &batch).expect("finite losses");
         sgd.step::<F::Value>(0.1 * Schedule::Cosine.factor(step, STEPS), &gradient, &mut velocity, &mut theta);
         losses.push(loss);

@@ -28,6 +28,8 @@ pub struct Sizes {
     pub params: usize,
     /// Multiply-adds of a forward pass for one sample.
     pub macs: usize,
+    /// Multiply-adds of a training pass for one sample: [`Network::TRAINING_MACS`].
+    pub training_macs: usize,
     /// Activations of one sample on a device; the parameters stay in flash.
     pub inference_ram_bytes: usize,
     /// On a device: parameters, gradient, velocity, one member, noise scales, and a pass over [`DEVICE_BATCH`] samples.
@@ -78,6 +80,7 @@ impl<N: Network> AnyNetwork for Known<N> {
             outputs: N::OUTPUTS,
             params: N::PARAMS,
             macs: N::MACS,
+            training_macs: N::TRAINING_MACS,
             inference_ram_bytes: N::TAPE * size_of::<f32>(),
             training_ram_bytes: training * size_of::<f32>(),
         }

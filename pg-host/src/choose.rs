@@ -13,13 +13,7 @@ pub fn by_name<'a>(networks: &'a [Entry], name: &str) -> Result<&'a Entry, Failu
 }
 
 /// The network to train on data of this shape: the one that was asked for if it fits, without a name the first that fits.
-pub fn for_data<'a>(
-    networks: &'a [Entry],
-    name: Option<&str>,
-    data: &str,
-    shape: Shape,
-    classes: usize,
-) -> Result<&'a Entry, Failure> {
+pub fn for_data<'a>(networks: &'a [Entry], name: Option<&str>, data: &str, shape: Shape, classes: usize) -> Result<&'a Entry, Failure> {
     let fits = |entry: &&Entry| {
         let sizes = entry.network().sizes();
         (sizes.input, sizes.outputs) == (shape, classes)

@@ -234,6 +234,9 @@ struct Bench {
     /// Members of the population; 0 is plain SGD
     #[arg(long, value_name = "K")]
     population: Option<u32>,
+    /// Distribution of the noise
+    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(["gaussian", "rademacher"]))]
+    noise: String,
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -265,7 +268,9 @@ fn no_command(error: &clap::Error) -> NoCommand {
             let colours = std::io::stdout().is_terminal();
             NoCommand::Text(if colours { text.ansi().to_string() } else { text.to_string() })
         }
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => NoCommand::Mistake("say what to do, for example `train`; `--help` shows all".into()),
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            NoCommand::Mistake("say what to do, for example `train`; `--help` shows all".into())
+        }
         // clap's paragraphs up to the usage become one sentence.
         _ => {
             let text = text.to_string();
@@ -290,6 +295,10 @@ impl Csv {
     }
 }
 
+fn distribution(name: &str) -> Distribution {
+    if name == "rademacher" { Distribution::Rademacher } else { Distribution::Gaussian }
+}
+
 fn part(name: &str) -> Part {
     match name {
         "train" => Part::Train,
@@ -311,8 +320,8 @@ impl From<Sub> for Command {
             }
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
             Sub::Nets(Nets { json }) => Command::Nets { json },
-            Sub::Bench(Bench { net: nets, batch, population, seconds, json }) => {
-                Command::Bench(BenchOptions { nets, batch, population, seconds, json })
+            Sub::Bench(Bench { net: nets, batch, population, noise, seconds, json }) => {
+                Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, json })
             }
         }
     }
@@ -332,7 +341,7 @@ impl From<Train> for TrainOptions {
             schedule: if train.schedule == "constant" { Schedule::Constant } else { Schedule::Cosine },
             population: train.population,
             rho: train.rho,
-            noise: if train.noise == "rademacher" { Distribution::Rademacher } else { Distribution::Gaussian },
+            noise: distribution(&train.noise),
             antithetic: !train.no_antithetic,
             label_smoothing: train.label_smoothing,
             init: if train.init == "xavier" { Initialise::Xavier } else { Initialise::He },

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 pub mod any_network;
+pub mod bench;
 pub mod choose;
 pub mod cli;
 pub mod data;

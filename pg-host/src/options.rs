@@ -147,6 +147,8 @@ pub struct BenchOptions {
     pub batch: Option<usize>,
     /// Members; without it none and eight.
     pub population: Option<u32>,
+    /// The distribution of the noise.
+    pub noise: Distribution,
     /// How long to measure each step.
     pub seconds: f64,
     /// Print one JSON object.
@@ -194,12 +196,7 @@ impl TrainOptions {
             rate: self.rate,
             schedule: self.schedule,
             optimiser: Sgd { momentum: self.momentum, nesterov: self.nesterov, weight_decay: self.weight_decay },
-            population: Population {
-                members: self.population,
-                rho: self.rho,
-                distribution: self.noise,
-                antithetic: self.antithetic,
-            },
+            population: Population { members: self.population, rho: self.rho, distribution: self.noise, antithetic: self.antithetic },
             loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
             initialise: self.init,
             seed: self.seed,

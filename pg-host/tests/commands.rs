@@ -14,7 +14,8 @@ fn eval_scores_as_train_did_and_shows_the_confusion() {
     let trained = program.json("train --net mlp-64-32-10 --population 0 --epochs 3");
     let evaluated = program.json("eval model.pg");
     assert_eq!((&evaluated["macro_f1"], &evaluated["per_class"]), (&trained["test"]["macro_f1"], &trained["test"]["per_class"]));
-    let total: u64 = evaluated["confusion"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(|n| n.as_u64().unwrap()).sum();
+    let total: u64 =
+        evaluated["confusion"].as_array().unwrap().iter().flat_map(|row| row.as_array().unwrap()).map(|n| n.as_u64().unwrap()).sum();
     assert_eq!((total, &evaluated["part"]), (597, &"test".into()));
     let text = program.text("eval model.pg --data digits --part train");
     assert!(text.starts_with("model.pg: mlp-64-32-10 on 1200 train samples of digits\n\nmacro F1  0."), "{text}");
@@ -57,7 +58,10 @@ fn labels_of_other_data_are_matched_by_the_names_of_the_classes() {
     assert_eq!(support, [0, 10, 0, 0, 0, 0, 0, 0, 0, 0, 10]);
     program.write("other.csv", row(1, "x") + &row(2, "a"));
     let (sentence, code) = program.refusal("eval model.pg --data other.csv --part all");
-    assert_eq!((sentence, code), ("other.csv has the class `x`, which the model does not know; it knows a, b, c, d, e, f, g, h, i, j, k".into(), 1));
+    assert_eq!(
+        (sentence, code),
+        ("other.csv has the class `x`, which the model does not know; it knows a, b, c, d, e, f, g, h, i, j, k".into(), 1)
+    );
     let (sentence, _) = program.refusal("eval model.pg");
     assert!(sentence.contains("trained on `all.csv`, which is not bundled: say which data with --data"), "{sentence}");
 }
@@ -91,6 +95,15 @@ fn nets_lists_the_zoo() {
     });
     assert_eq!(nets[1], expected);
     assert!(program.text("nets").contains("mlp-784-128-10"));
+}
+
+#[test]
+fn bench_measures_the_steps_that_it_is_asked_for() {
+    let program = Program::new();
+    let report = program.json("bench --net mlp-64-32-10 mlp-9-24-11 --batch 8 --population 2 --seconds 0.01");
+    let steps = report["steps"].as_array().unwrap();
+    assert_eq!(steps.iter().map(|step| step["net"].as_str().unwrap()).collect::<Vec<_>>(), ["mlp-64-32-10", "mlp-9-24-11"]);
+    assert!(report["peak_gflops"].is_f64() && steps.iter().all(|step| step["share_of_peak"].as_f64().unwrap() > 0.0), "{report}");
 }
 
 #[test]

@@ -63,7 +63,12 @@ fn data_that_do_not_fit() {
     refuses(&program, "train --data digit", 1, &["did you mean `digits`?"]);
     refuses(&program, "train --data nowhere.csv", 1, &["nowhere.csv cannot be read"]);
     program.write("two.csv", "1,2,a\n3,4,b\n5,6,a\n7,8,b\n1,2,a\n3,4,b\n5,6,a\n7,8,b\n1,2,a\n3,4,b\n");
-    refuses(&program, "train --data two.csv", 1, &["two.csv has 2x1x1 inputs and 2 classes, and no network takes them", "examples/own-network"]);
+    refuses(
+        &program,
+        "train --data two.csv",
+        1,
+        &["two.csv has 2x1x1 inputs and 2 classes, and no network takes them", "examples/own-network"],
+    );
 }
 
 #[test]
@@ -86,7 +91,9 @@ fn tables_with_mistakes() {
 #[test]
 fn idx_files_with_mistakes() {
     let program = Program::new();
-    let images = |magic: u8, samples: u8, pixels: usize| [&[0, 0, magic, 3, 0, 0, 0, samples, 0, 0, 0, 8, 0, 0, 0, 8][..], &vec![1; pixels]].concat();
+    let images = |magic: u8, samples: u8, pixels: usize| {
+        [&[0, 0, magic, 3, 0, 0, 0, samples, 0, 0, 0, 8, 0, 0, 0, 8][..], &vec![1; pixels]].concat()
+    };
     let labels = |labels: &[u8]| [&[0, 0, 8, 1, 0, 0, 0, labels.len() as u8][..], labels].concat();
     for (name, images, labels, part) in [
         ("magic", images(7, 2, 128), labels(&[0, 1]), "magic/train-images-idx3-ubyte"),
@@ -150,7 +157,12 @@ fn a_model_of_an_unknown_network_is_named_and_still_inspected() {
         parameters: pg_core::floats::Floats::new(&[1.0, -2.0, 3.0, 4.0, 5.0, 6.0]),
     };
     program.write("other.pg", model.encode_into(&mut [0; 256]).unwrap());
-    refuses(&program, "eval other.pg", 1, &["other.pg was made for the network Sequential<Vector<2>,(Dense<2>,)>, which is not one of", "examples/own-network"]);
+    refuses(
+        &program,
+        "eval other.pg",
+        1,
+        &["other.pg was made for the network Sequential<Vector<2>,(Dense<2>,)>, which is not one of", "examples/own-network"],
+    );
     let shown = program.json("inspect other.pg");
     assert_eq!((&shown["net"], &shown["segments"][0]["min"]), (&serde_json::Value::Null, &(-2.0).into()));
     // A network of the list, but with too few parameters.

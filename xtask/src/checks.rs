@@ -27,7 +27,7 @@ pub fn test() -> Result<()> {
             Err(reason) => Ok(Skipped(format!("{reason:#}"))),
             Ok(toolchain) => {
                 firmware::build(&DEFAULT, &toolchain)?;
-                qemu::run_board(&DEFAULT)?;
+                qemu::run_board(&DEFAULT, false)?;
                 Ok(Done)
             }
         }
@@ -65,7 +65,7 @@ pub fn ci() -> Result<()> {
     })?;
     build_all(&mut steps)?;
     steps.step("firmware in QEMU, every board", "cargo xtask ci", || {
-        ALL.iter().filter(|board| board.emulated).try_for_each(qemu::run_board)?;
+        ALL.iter().filter(|board| board.emulated).try_for_each(|board| qemu::run_board(board, false))?;
         Ok(Done)
     })?;
     tests(&mut steps)?;
@@ -85,7 +85,7 @@ pub fn qemu(name: &str) -> Result<()> {
     let board = emulated().find(|board| board.name == name).with_context(|| format!("`{name}` is not emulated; these are: {}", names()))?;
     need_qemu()?;
     firmware::build(board, &Toolchain::find(board.target, false)?)?;
-    qemu::run_board(board)
+    qemu::run_board(board, true)
 }
 
 fn build_all(steps: &mut Steps) -> Result<()> {

@@ -29,8 +29,9 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// What one inference of the default network may take on the default board, in instructions, as the mean over the samples.
 const INFERENCE_LIMIT: f64 = 7_000.0;
 
-/// Runs every program built for the board; keeps the firmware's output beside its ELF file.
-pub fn run_board(board: &Board) -> Result<()> {
+/// Runs every program built for the board; keeps what each printed beside its ELF file. The many lines of samples are shown
+/// only in `full`.
+pub fn run_board(board: &Board, full: bool) -> Result<()> {
     for program in PROGRAMS {
         println!("{program} on {}:", board.name);
         let path = elf(board, program, true);
@@ -38,7 +39,7 @@ pub fn run_board(board: &Board) -> Result<()> {
         fs::write(path.with_extension("txt"), lines.join("\n") + "\n")?;
         same_on_the_desktop(program, board, &lines)?;
         let printed: Vec<String> = lines.iter().map(|line| in_instructions(line, board)).collect();
-        printed.iter().for_each(|line| println!("  {line}"));
+        printed.iter().filter(|line| full || !line.starts_with("sample ")).for_each(|line| println!("  {line}"));
         verify_counts(&printed)?;
         report_inference(&printed, board)?;
     }

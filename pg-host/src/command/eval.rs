@@ -39,7 +39,13 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
     }
     let part = serde_json::to_value(options.part).map_err(anyhow::Error::from)?;
     let of = if carved { " (put aside from the file, as in training)" } else { "" };
-    let head = format!("{}: {} on {} {} samples of {name}{of}\n", options.model.display(), known.entry.name(), samples.len(), part.as_str().unwrap_or_default());
+    let head = format!(
+        "{}: {} on {} {} samples of {name}{of}\n",
+        options.model.display(),
+        known.entry.name(),
+        samples.len(),
+        part.as_str().unwrap_or_default()
+    );
     Ok(format!("{head}\n{}", report(&scores, &confusion, &classes)))
 }
 

@@ -6,7 +6,8 @@ mod nets;
 mod predict;
 mod train;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 
 use pg_core::Shape;
 
@@ -16,6 +17,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::model::{Known, one_line};
 use crate::options::DataOptions;
+use crate::{bench, target};
 
 /// Runs a command and returns what belongs on stdout.
 pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
@@ -27,10 +29,16 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
         Command::Nets { json } => Ok(nets::run(networks, json)),
         Command::Bench(options) => {
             options.check()?;
-            // Ok(crate::bench::run(networks, &options)?)
-            Err(Failure::Usage("this build has no bench".into()))
+            say(&target::sentence());
+            let report = bench::run(networks, &options)?;
+            Ok(if options.json { json_text(&serde_json::json!(report)) } else { report.to_string() })
         }
     }
+}
+
+/// A line on stderr; a stderr that is closed is no reason to stop.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Loads a data set; the names of its classes become single lines, as in a model file.
@@ -66,7 +74,8 @@ fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Ve
         return Ok((data, classes));
     }
     let place = |name: &String| {
-        let unknown = || anyhow::anyhow!("{} has the class `{name}`, which the model does not know; it knows {}", data.name, classes.join(", "));
+        let unknown =
+            || anyhow::anyhow!("{} has the class `{name}`, which the model does not know; it knows {}", data.name, classes.join(", "));
         classes.iter().position(|class| class == name).map(|class| class as u16).ok_or_else(unknown)
     };
     let places = data.classes.iter().map(place).collect::<Result<Vec<u16>, _>>()?;

@@ -1,12 +1,11 @@
 //! `train`: from data to a model file and a report.
 
-use std::io::Write;
 use std::time::Instant;
 
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{invocation, json_text, load};
+use super::{invocation, json_text, load, say};
 use crate::any_network::AnyNetwork;
 use crate::data::Samples;
 use crate::entry::Entry;
@@ -82,11 +81,6 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     let report = Report { options, entry, name, carved, trained, test, validation, elapsed, bytes, path };
     let samples = [prepared.train.len(), prepared.validation.len(), prepared.test.len()];
     Ok(if options.json { report.json(samples) } else { report.text(samples) })
-}
-
-/// A line on stderr; a stderr that is closed is no reason to stop.
-fn say(line: &str) {
-    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Shows the progress, scores the validation samples after each epoch, and ends the run on Ctrl-C.

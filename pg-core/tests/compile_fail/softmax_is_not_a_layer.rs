@@ -4,6 +4,6 @@ use pg_core::{Network, Sequential, Vector, layers::*};
 struct Softmax;
 
 type Classifier = Sequential<Vector<4>, (Dense<3>, Softmax)>;
-const _: () = assert!(Classifier::PARAMS == 15);
+const _: () = assert!(<Classifier as Network>::PARAMS == 15);
 
 fn main() {}

@@ -1,0 +1,249 @@
+//! Measures training steps and the peak of the machine beside them, on one thread.
+//!
+//! A step is the whole of it: noise, members, forward, loss, backward, optimiser. Its GFLOP/s count only the needed work: two for each
+//! multiply-add of the forward pass, the weight gradients, and the input gradients except the first layer's. The peak is the best of
+//! several numbers of independent chains of fused multiply-adds over the vector widths. Both are measured in turn, round by round, and the
+//! share is the median of the rounds' ratios: other work on the machine disturbs both alike. Nothing here judges what it measures.
+
+use std::fmt;
+use std::hint::black_box;
+use std::time::Instant;
+
+use pg_core::initialise::Initialise;
+use pg_core::loss::{Loss, Targets};
+use pg_core::optimiser::Sgd;
+use pg_core::perturbation::Distribution;
+use pg_core::population::{Batch, Population};
+use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
+use serde::Serialize;
+
+use crate::engine::{Engine, Task};
+use crate::entry::Entry;
+use crate::failure::Failure;
+use crate::memory::Memory;
+use crate::options::BenchOptions;
+
+/// What was measured.
+#[derive(Clone, Debug, Serialize)]
+pub struct Report {
+    /// The peak: fused multiply-adds, two floating-point operations each; the median of the rounds.
+    pub peak_gflops: f64,
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One kind of step.
+#[derive(Clone, Debug, Serialize)]
+pub struct Step {
+    /// The network's name.
+    pub net: String,
+    /// Samples.
+    pub batch: usize,
+    /// Members; 0 is plain SGD.
+    pub population: u32,
+    /// The distribution of the noise.
+    pub noise: &'static str,
+    /// Always 1 here.
+    pub threads: usize,
+    /// The median of the rounds.
+    pub us_per_step: f64,
+    /// From the median.
+    pub gflops: f64,
+    /// The median of the rounds' ratios.
+    pub share_of_peak: f64,
+}
+
+/// Steps that are measured when nothing is asked for: networks, batches, members.
+const USUAL: [(&str, usize, [u32; 2]); 2] = [("mlp-784-128-10", 64, [0, 8]), ("mlp-64-32-10", 32, [0, 8])];
+
+/// Rounds in which everything is measured once.
+const ROUNDS: usize = 15;
+
+/// Measures what the options ask for.
+///
+/// # Errors
+/// When a network has no such name.
+pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure> {
+    let mut subjects = Vec::new();
+    for (net, batch, members) in choose(networks, options)? {
+        for members in members {
+            subjects.push(Subject::new(net, batch, members, options.noise));
+        }
+    }
+    let seconds = options.seconds / ROUNDS as f64;
+    let mut peaks = Vec::new();
+    for _ in 0..ROUNDS {
+        let before = peak();
+        for subject in &mut subjects {
+            subject.measure(seconds, before.max(peak()));
+        }
+        peaks.push(before);
+    }
+    Ok(Report { peak_gflops: median(&peaks), steps: subjects.iter().map(Subject::result).collect() })
+}
+
+/// Networks, batches and populations to measure.
+fn choose<'a>(networks: &'a [Entry], options: &BenchOptions) -> Result<Vec<(&'a Entry, usize, Vec<u32>)>, Failure> {
+    let find = |name: &str| {
+        networks.iter().find(|entry| entry.name() == name).ok_or_else(|| {
+            let names: Vec<_> = networks.iter().map(Entry::name).collect();
+            Failure::Usage(format!("there is no network called {name}; there are: {}", names.join(", ")))
+        })
+    };
+    let members = |usual: &[u32]| options.population.map_or(usual.to_vec(), |members| vec![members]);
+    if options.nets.is_empty() {
+        let known = USUAL.iter().filter_map(|(name, batch, usual)| Some((find(name).ok()?, *batch, usual)));
+        let chosen: Vec<_> = known.map(|(entry, batch, usual)| (entry, options.batch.unwrap_or(batch), members(usual))).collect();
+        if !chosen.is_empty() {
+            return Ok(chosen);
+        }
+        return Ok(networks.iter().take(1).map(|entry| (entry, options.batch.unwrap_or(32), members(&[0, 8]))).collect());
+    }
+    options.nets.iter().map(|name| Ok((find(name)?, options.batch.unwrap_or(64), members(&[0, 8])))).collect()
+}
+
+/// A step that can be repeated.
+struct Subject {
+    net: &'static str,
+    samples: usize,
+    population: Population,
+    flops: f64,
+    engine: Box<dyn Engine>,
+    parameters: Memory,
+    gradient: Memory,
+    velocity: Memory,
+    inputs: Memory,
+    labels: Vec<u16>,
+    step: u32,
+    /// Seconds for a step and its share of the peak, one of each for a round.
+    rounds: Vec<(f64, f64)>,
+}
+
+impl Subject {
+    fn new(entry: &Entry, samples: usize, members: u32, distribution: Distribution) -> Self {
+        let network = entry.network();
+        let sizes = network.sizes();
+        let population = Population { members, rho: 0.3, distribution, antithetic: true };
+        let mut inputs = Memory::zeros(samples * sizes.input.len());
+        inputs.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
+        Self {
+            net: entry.name(),
+            samples,
+            population,
+            flops: 2.0 * sizes.training_macs as f64 * samples as f64 * f64::from(members.max(1)),
+            engine: network.engine(Task {
+                population,
+                loss: Loss::CrossEntropy { label_smoothing: 0.0 },
+                seed: 1,
+                batch: samples,
+                threads: 1,
+            }),
+            parameters: network.initialise(Initialise::He, 1),
+            gradient: Memory::zeros(sizes.params),
+            velocity: Memory::zeros(sizes.params),
+            inputs,
+            labels: (0..samples).map(|i| (i * 7 % sizes.outputs) as u16).collect(),
+            step: 0,
+            rounds: Vec::new(),
+        }
+    }
+
+    fn step(&mut self) {
+        // A rate so small that the parameters stay where they are: every step does the same work.
+        const SGD: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-5 };
+        let batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
+        let loss = self.engine.gradient(self.step, &self.parameters, &batch, &mut self.gradient);
+        black_box(loss.expect("a step at a tiny rate stays finite"));
+        SGD.step::<Widest>(1e-8, &self.gradient, &mut self.velocity, &mut self.parameters);
+        self.step += 1;
+    }
+
+    fn measure(&mut self, seconds: f64, peak: f64) {
+        let (start, mut steps) = (Instant::now(), 0.0);
+        while steps == 0.0 || start.elapsed().as_secs_f64() < seconds {
+            (0..4).for_each(|_| self.step());
+            steps += 4.0;
+        }
+        let took = start.elapsed().as_secs_f64() / steps;
+        self.rounds.push((took, self.flops / took / 1e9 / peak));
+    }
+
+    fn result(&self) -> Step {
+        let (times, shares): (Vec<f64>, Vec<f64>) = self.rounds.iter().copied().unzip();
+        let time = median(&times);
+        Step {
+            net: self.net.into(),
+            batch: self.samples,
+            population: self.population.members,
+            noise: match self.population.distribution {
+                Distribution::Gaussian => "gaussian",
+                Distribution::Rademacher => "rademacher",
+            },
+            threads: 1,
+            us_per_step: time * 1e6,
+            gflops: self.flops / time / 1e9,
+            share_of_peak: median(&shares),
+        }
+    }
+}
+
+fn median(numbers: &[f64]) -> f64 {
+    let mut sorted = numbers.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted[sorted.len() / 2]
+}
+
+/// The best rate of fused multiply-adds, in GFLOP/s.
+fn peak() -> f64 {
+    let four = chains::<f32x4, 8>().max(chains::<f32x4, 12>()).max(chains::<f32x4, 16>());
+    let eight = chains::<f32x8, 8>().max(chains::<f32x8, 12>()).max(chains::<f32x8, 16>());
+    let sixteen = chains::<f32x16, 8>().max(chains::<f32x16, 12>()).max(chains::<f32x16, 16>());
+    four.max(eight).max(sixteen)
+}
+
+/// The rate of `CHAINS` independent chains of fused multiply-adds.
+fn chains<L: Lane, const CHAINS: usize>() -> f64 {
+    const TERMS: usize = 4096;
+    let factor = L::splat(black_box(0.999));
+    let term = L::splat(black_box(0.001));
+    let mut best = f64::MAX;
+    for _ in 0..4 {
+        let mut sums = [L::splat(1.0); CHAINS];
+        let start = Instant::now();
+        for _ in 0..TERMS {
+            for sum in &mut sums {
+                *sum = sum.mul_add(factor, term);
+            }
+        }
+        best = best.min(start.elapsed().as_secs_f64());
+        black_box(sums);
+    }
+    (2 * L::LANES * CHAINS * TERMS) as f64 / best / 1e9
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "peak of one thread: {:.0} GFLOP/s of fused multiply-adds", self.peak_gflops)?;
+        writeln!(f, "{:<18} {:>5} {:>3} {:<10} {:>10} {:>9} {:>14}", "net", "batch", "K", "noise", "µs/step", "GFLOP/s", "share of peak")?;
+        for step in &self.steps {
+            let noise = if step.population == 0 { "" } else { step.noise };
+            write!(f, "{:<18} {:>5} {:>3} {:<10} ", step.net, step.batch, step.population, noise)?;
+            writeln!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_usual_step_is_measured_and_its_share_is_that_of_the_peak() {
+        let options =
+            BenchOptions { nets: vec![], batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, json: false };
+        let report = run(&crate::zoo(), &options).unwrap();
+        assert_eq!(report.steps.len(), 4);
+        assert!(report.peak_gflops > 0.0 && report.steps.iter().all(|step| step.share_of_peak > 0.0 && step.us_per_step > 0.0));
+    }
+}
