@@ -14,6 +14,8 @@ use pg_core::{Image, Lane, Network, Sequential, Vector, f32x4, f32x8, f32x16};
 type Small = Sequential<Vector<9>, (Dense<5>, Relu, Dense<3>)>;
 /// Filters that cross the groups of the noise, and whole vectors with a rest.
 type Large = Sequential<Image<2, 5, 5>, (Flatten, Dense<17>, LeakyRelu<10>, Dense<10>)>;
+/// Enough to learn something.
+type Middle = Sequential<Vector<20>, (Dense<9>, LeakyRelu<10>, Dense<5>)>;
 /// The elementary functions, and an input that is overwritten on the tape.
 type Smooth = Sequential<Vector<7>, (Sigmoid, Dense<6>, Tanh, Dense<4>, Sigmoid)>;
 
@@ -108,14 +110,22 @@ fn train<N: Network, F: Form>(population: Population) -> (Vec<u32>, Vec<u32>) {
 #[test]
 fn a_training_run_of_a_hundred_steps_has_the_same_bits_in_every_form() {
     for population in [Population::NONE, Population { members: 8, rho: 0.4, distribution: Gaussian, antithetic: true }] {
-        let scalar = train::<Large, Scalar>(population);
-        assert!(scalar == train::<Large, form::Samples<f32x4>>(population));
-        assert!(scalar == train::<Large, form::Samples<f32x8>>(population));
-        assert!(scalar == train::<Large, form::Samples<f32x16>>(population));
-        assert!(scalar == train::<Large, Members<f32x4>>(population));
-        assert!(scalar == train::<Large, Members<f32x8>>(population));
-        assert!(scalar == train::<Large, Members<f32x16>>(population));
+        let scalar = train::<Middle, Scalar>(population);
+        assert!(scalar == train::<Middle, form::Samples<f32x4>>(population));
+        assert!(scalar == train::<Middle, form::Samples<f32x8>>(population));
+        assert!(scalar == train::<Middle, form::Samples<f32x16>>(population));
+        assert!(scalar == train::<Middle, Members<f32x4>>(population));
+        assert!(scalar == train::<Middle, Members<f32x8>>(population));
+        assert!(scalar == train::<Middle, Members<f32x16>>(population));
     }
+}
+
+#[test]
+fn a_training_run_has_the_same_bits_in_every_build() {
+    // Seen with native and with baseline x86-64 code. It changes with the arithmetic, which is an event: then say so in the changelog.
+    let (theta, losses) = train::<Middle, Scalar>(Population { members: 8, rho: 0.4, distribution: Gaussian, antithetic: true });
+    let bytes: Vec<u8> = theta.into_iter().chain(losses).flat_map(u32::to_le_bytes).collect();
+    assert_eq!(pg::crc32(&bytes), 0x113a_8e10);
 }
 
 #[test]

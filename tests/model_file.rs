@@ -38,8 +38,7 @@ fn encode(model: &Model) -> Result<Vec<u8>, ModelError> {
 fn edited(change: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
     let mut file = GOLDEN[..GOLDEN.len() - 4].to_vec();
     change(&mut file);
-    let crc = file.iter().fold(u32::MAX, |crc, &byte| (0..8).fold(crc ^ u32::from(byte), |crc, _| crc >> 1 ^ (crc & 1) * 0xedb8_8320));
-    file.extend((!crc).to_le_bytes());
+    file.extend(pg::crc32(&file).to_le_bytes());
     file
 }
 

@@ -96,7 +96,7 @@ fn parts<N: Network, F: Form>(samples: usize) {
         let t = time(|| perturb::<N, F::Value>(d, &noise::Stream::new(1, noise::Purpose::Members, 1, 1), theta, scales, Pair::Both(a, b)));
         println!("pair {d:?} {:.2} us {:.2} ns per param", t * 1e6, t * 1e9 / N::PARAMS as f64);
     }
-    let mut z = [0.0; 64];
+    let mut z = [0.0; 1024];
     let t = time(|| {
         for i in 0..1000 {
             noise::Stream::new(1, noise::Purpose::Members, 1, 1).normals::<F::Value>(i, &mut z);

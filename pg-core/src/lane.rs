@@ -77,6 +77,21 @@ pub trait Lane:
     /// The bits read as two's complement integers, converted to numbers.
     fn from_int(bits: Self::Bits) -> Self;
 
+    /// `sums[r] = rows[r][k]·x[k] + sums[r]` for every k in order, of numbers that are the same in every lane: four rows of a matrix
+    /// times a vector. A processor that reads several numbers in one instruction may do it in its own way, to the same bits.
+    ///
+    /// # Panics
+    /// When a row is shorter than `x`.
+    #[inline(always)]
+    fn multiply_add_rows(rows: [&[f32]; 4], x: &[f32], sums: &mut [Self; 4]) {
+        let rows = rows.map(|row| &row[..x.len()]);
+        for (k, &x) in x.iter().enumerate() {
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                *sum = Self::splat(row[k]).mul_add(Self::splat(x), *sum);
+            }
+        }
+    }
+
     /// As many of the first lanes of `from` as it has; zero elsewhere.
     #[inline(always)]
     fn load_partial(from: &[f32]) -> Self {
@@ -110,6 +125,23 @@ pub trait Bits:
 
     /// As many consecutive Philox blocks as there are lanes, word by word: see [`crate::noise::philox`].
     fn philox(counter: [u32; 4], key: [u32; 2]) -> [Self; 4];
+}
+
+/// Partial sums of a plain sum: term n goes to partial n mod 16. So many chains hide the latency of an addition in any lane width.
+pub(crate) const PARTIAL: usize = 16;
+
+/// The sum of the partial sums, folded in halves: partial i takes partial i + 8, then i + 4, i + 2, i + 1.
+#[inline(always)]
+pub(crate) fn fold(partial: [f32; PARTIAL]) -> f32 {
+    let mut eight = [0.0; 8];
+    for i in 0..8 {
+        eight[i] = partial[i] + partial[i + 8];
+    }
+    let mut four = [0.0; 4];
+    for i in 0..4 {
+        four[i] = eight[i] + eight[i + 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
 }
 
 /// Wrapping `u32`, so that one source serves the scalar and the vectors.

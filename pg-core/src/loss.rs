@@ -100,8 +100,8 @@ fn cross_entropy<F: Form>(
             e.store(&mut dy[at(c, column)..][..F::COLUMN]);
         }
         let mut log_sum = [0.0; MAX_LANES];
-        // `ln` does not promise NaN for NaN: the difference is 0, or NaN when an output was no number.
-        (math::ln(total) + (total - total) + largest).store(&mut log_sum);
+        // `ln` does not promise NaN for NaN: the product is 0, or NaN when an output was no number.
+        (math::ln(total) + total * F::Value::splat(0.0) + largest).store(&mut log_sum);
         let share = F::Value::splat(scale) / total;
         let spread = F::Value::splat(-everywhere * scale);
         for c in 0..classes {

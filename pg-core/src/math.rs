@@ -94,7 +94,7 @@ pub fn tanh<L: Lane>(x: L) -> L {
     let magnitude = x * negative;
     let far = one - L::splat(2.0) / (exp(magnitude + magnitude) + one);
     let z = x * x;
-    let p = polynomial(z, [-5.704_988_7e-3, 2.063_908_9e-2, -5.373_972e-2, 1.333_144_2e-1, -3.333_328e-1]);
+    let p = polynomial(z, [-5.704_988_7e-3, 2.063_909e-2, -5.373_972e-2, 1.333_144_2e-1, -3.333_328e-1]);
     let near = (p * z).mul_add(x, x);
     magnitude.if_greater(L::splat(0.625), far * negative, near)
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing is stored and nothing is drawn in turn: any element of any stream can be made again anywhere, in any order, on
 //! any thread or device. The generator is Philox4x32-10 (Salmon et al., *Parallel random numbers: as easy as 1, 2, 3*,
-//! 2011). Numbers come in groups of [`GROUP`]: sixteen Philox blocks side by side, so that vectors of up to sixteen lanes
+//! 2011). Numbers come in groups of [`GROUP`] (and are best made many groups at a time): sixteen Philox blocks side by side, so that vectors of up to sixteen lanes
 //! make them without shuffles; the mapping does not depend on the lanes of the build.
 //! Seeds are not secrets: nothing here is cryptographic.
 
@@ -122,30 +122,48 @@ impl Stream {
         philox(self.counter(index), self.key)
     }
 
-    /// Elements `64·group ..` as standard normals, by [`box_muller`]: elements `b`, `16 + b` from the first two words of block
-    /// `16·group + b`, elements `32 + b`, `48 + b` from the other two.
+    /// Elements `64·group ..` as standard normals, by [`box_muller`]; `out` is a whole number of groups. Elements `b`, `16 + b` of a
+    /// group come from the first two words of block `16·group + b`, elements `32 + b`, `48 + b` from the other two.
+    ///
+    /// First all words, in place, then all normals: the two loops each keep many independent chains in flight, a quarter faster
+    /// than group by group.
+    ///
+    /// # Panics
+    /// When `out` is not a whole number of groups.
     #[inline(never)]
-    pub fn normals<L: Lane>(&self, group: u32, out: &mut [f32; GROUP]) {
+    pub fn normals<L: Lane>(&self, group: u32, out: &mut [f32]) {
+        assert!(out.len().is_multiple_of(GROUP));
         let first = group.wrapping_mul(BLOCKS as u32);
-        for b in (0..BLOCKS).step_by(L::LANES) {
-            let [w0, w1, w2, w3] = L::Bits::philox(self.counter(first.wrapping_add(b as u32)), self.key);
-            for (place, [a, b]) in [(b, [w0, w1]), (b + 2 * BLOCKS, [w2, w3])] {
-                let [x, y] = box_muller::<L>(a, b);
-                x.store(&mut out[place..][..L::LANES]);
-                y.store(&mut out[place + BLOCKS..][..L::LANES]);
+        for (block, out) in (0..).step_by(BLOCKS).zip(out.chunks_exact_mut(GROUP)) {
+            for b in (0..BLOCKS).step_by(L::LANES) {
+                let words = L::Bits::philox(self.counter(first.wrapping_add(block + b as u32)), self.key);
+                for (word, out) in words.into_iter().zip(out.chunks_exact_mut(BLOCKS)) {
+                    L::from_bits(word).store(&mut out[b..b + L::LANES]);
+                }
+            }
+        }
+        for out in out.chunks_exact_mut(2 * BLOCKS) {
+            let (first, second) = out.split_at_mut(BLOCKS);
+            for (first, second) in first.chunks_exact_mut(L::LANES).zip(second.chunks_exact_mut(L::LANES)) {
+                let [x, y] = box_muller::<L>(L::load(first).to_bits(), L::load(second).to_bits());
+                x.store(first);
+                y.store(second);
             }
         }
     }
 
     /// Elements `64·group ..` as random signs, 1 or -1: element `i` is bit `i mod 32` of word `i / 32 mod 4` of block `i / 128`.
-    #[inline(always)]
-    pub fn signs(&self, group: u32, out: &mut [f32; GROUP]) {
-        let words = self.block(group / 2);
-        let first = 2 * (group as usize % 2);
-        for (half, signs) in out.chunks_exact_mut(32).enumerate() {
-            let word = words[first + half];
-            for (bit, sign) in signs.iter_mut().enumerate() {
-                *sign = f32::from_bits(1.0f32.to_bits() | (word >> bit) << 31);
+    /// `out` is a whole number of groups.
+    #[inline(never)]
+    pub fn signs(&self, group: u32, out: &mut [f32]) {
+        for (group, out) in (group..).zip(out.chunks_exact_mut(GROUP)) {
+            let words = self.block(group / 2);
+            let first = 2 * (group as usize % 2);
+            for (half, signs) in out.chunks_exact_mut(32).enumerate() {
+                let word = words[first + half];
+                for (bit, sign) in signs.iter_mut().enumerate() {
+                    *sign = f32::from_bits(1.0f32.to_bits() | (word >> bit) << 31);
+                }
             }
         }
     }
@@ -185,13 +203,13 @@ mod tests {
     #[test]
     fn normals_have_the_same_bits_in_every_lane_width() {
         let stream = Stream::new(3, Purpose::Members, 5, 1);
-        for group in [0, 1, 77, u32::MAX] {
-            let [mut one, mut four, mut eight, mut sixteen] = [[0.0; GROUP]; 4];
+        for group in [0, 1, 77, u32::MAX - 1] {
+            let [mut one, mut four, mut eight, mut sixteen] = [[0.0; 2 * GROUP]; 4];
             stream.normals::<f32>(group, &mut one);
             stream.normals::<f32x4>(group, &mut four);
             stream.normals::<f32x8>(group, &mut eight);
             stream.normals::<f32x16>(group, &mut sixteen);
-            for i in 0..GROUP {
+            for i in 0..2 * GROUP {
                 assert_eq!(one[i].to_bits(), sixteen[i].to_bits());
                 assert_eq!(one[i].to_bits(), eight[i].to_bits());
                 assert_eq!(one[i].to_bits(), four[i].to_bits());

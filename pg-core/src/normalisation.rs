@@ -68,7 +68,7 @@ impl<'a> Normalisation<'a> {
     /// # Panics
     /// When `raw` and `out` differ in length, are not whole samples, or the channels are not those of `shape`.
     pub fn apply<Raw: Copy + Into<f32>>(&self, shape: Shape, raw: &[Raw], out: &mut [f32]) {
-        assert!(raw.len() == out.len() && raw.len() % shape.len() == 0, "whole samples, and room for them");
+        assert!(raw.len() == out.len() && raw.len().is_multiple_of(shape.len()), "whole samples, and room for them");
         assert!(self.fits(shape.channels), "an offset and a factor for each channel");
         if self.is_none() {
             out.iter_mut().zip(raw).for_each(|(out, &raw)| *out = raw.into());

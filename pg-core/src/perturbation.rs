@@ -4,10 +4,13 @@
 //! that its norm is about `ρ·‖w_f‖`; biases get none. The central parameters are only read.
 
 use crate::form::Form;
-use crate::lane::Lane;
+use crate::lane::{Lane, PARTIAL, fold};
 use crate::layers::{Segment, SegmentKind};
 use crate::network::Network;
 use crate::noise::{GROUP, Stream};
+
+/// Elements of noise that are made at once: many on a desktop, where that is faster, one group where memory is short.
+const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 16 * GROUP };
 
 /// The distribution of the noise; both have mean 0 and variance 1 before they are scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ pub enum Distribution {
 
 impl Distribution {
     #[inline(always)]
-    fn group<L: Lane>(self, stream: &Stream, group: u32, out: &mut [f32; GROUP]) {
+    fn fill<L: Lane>(self, stream: &Stream, group: u32, out: &mut [f32]) {
         match self {
             Distribution::Gaussian => stream.normals::<L>(group, out),
             Distribution::Rademacher => stream.signs(group, out),
@@ -30,9 +33,8 @@ impl Distribution {
 
 /// Writes the noise scale of every filter, `N::FILTERS` of them.
 ///
-/// A sum of squares runs in sixteen strided partial sums, then over these in order: the same for any lane width.
+/// A sum of squares runs in sixteen strided partial sums, folded in halves: the same for any lane width.
 pub fn noise_scales<N: Network, L: Lane>(rho: f32, parameters: &[f32], scales: &mut [f32]) {
-    const PARTIAL: usize = 16;
     let mut next = 0;
     N::segments(&mut |segment| {
         if segment.kind != SegmentKind::Weight {
@@ -56,14 +58,14 @@ pub fn noise_scales<N: Network, L: Lane>(rho: f32, parameters: &[f32], scales: &
             for (sum, out) in sums[..vectors].iter().zip(partial.chunks_exact_mut(L::LANES)) {
                 sum.store(out);
             }
-            let sum = partial.iter().fold(0.0, |sum, p| sum + p);
+            let sum = fold(partial);
             scales[next] = rho * L::splat(sum / segment.fan_in as f32).sqrt().lane(0);
             next += 1;
         }
     });
 }
 
-/// Visits all parameters in order in pieces that share a scale and a group of noise: `visit(first, length, scale, noise)`.
+/// Visits all parameters in order in pieces that share a scale and a chunk of noise: `visit(first, length, scale, noise)`.
 /// Parameters without noise come with the scale 0 and an empty noise.
 #[inline(always)]
 fn walk<N: Network, L: Lane>(
@@ -72,8 +74,8 @@ fn walk<N: Network, L: Lane>(
     scales: &[f32],
     mut visit: impl FnMut(usize, usize, f32, &[f32]),
 ) {
-    let mut noise = [0.0; GROUP];
-    let mut group = None;
+    let mut noise = [0.0; CHUNK];
+    let mut made = None;
     let mut next = 0;
     N::segments(&mut |Segment { kind, offset, filters, fan_in }| {
         if kind != SegmentKind::Weight {
@@ -85,13 +87,14 @@ fn walk<N: Network, L: Lane>(
             let mut first = offset + f * fan_in;
             let end = first + fan_in;
             while first < end {
-                let wanted = first / GROUP;
-                if group != Some(wanted) {
-                    distribution.group::<L>(stream, wanted as u32, &mut noise);
-                    group = Some(wanted);
+                let chunk = first / CHUNK;
+                if made != Some(chunk) {
+                    let needed = (N::PARAMS - chunk * CHUNK).next_multiple_of(GROUP).min(CHUNK);
+                    distribution.fill::<L>(stream, (chunk * (CHUNK / GROUP)) as u32, &mut noise[..needed]);
+                    made = Some(chunk);
                 }
-                let length = (end - first).min(GROUP - first % GROUP);
-                visit(first, length, scale, &noise[first % GROUP..][..length]);
+                let length = (end - first).min(CHUNK - first % CHUNK);
+                visit(first, length, scale, &noise[first % CHUNK..][..length]);
                 first += length;
             }
         }

@@ -5,7 +5,8 @@
 //!
 //! # The order of summation
 //! Part of the promise of the same bits everywhere; each line is a plain chain in index order:
-//! * a sum over inputs, outputs or samples inside a layer: fused multiply-adds from the bias or from zero;
+//! * a sum of products inside a layer (over inputs, outputs or samples): fused multiply-adds from the bias or from zero;
+//! * a bias's sum over samples, a norm: sixteen strided partial sums, see there;
 //! * a member's gradient over a batch: over shards of [`SHARD`] samples;
 //! * the gradient of the population: over the members, θ+ε before θ-ε, pair after pair; then times 1/K.
 //!
@@ -195,14 +196,14 @@ pub fn accumulate<N: Network, F: Form>(
             }
             total += sum;
         }
-        let gradient = if sharded { &mut **shard } else { &mut *gradient };
+        let gradient = if sharded { &mut shard[..N::PARAMS] } else { &mut *gradient };
         N::backward::<F>(&pass, parameters, tape, scratch, dy, dx, gradient);
         first += samples;
     }
     if sharded && adds {
         add::<F::Value>(shard, gradient);
     } else if sharded {
-        gradient.copy_from_slice(shard);
+        gradient.copy_from_slice(&shard[..N::PARAMS]);
     }
     Ok(total / batch.samples as f32)
 }

@@ -153,16 +153,6 @@ impl<L: Lane> Right<L> for Strided<'_> {
     }
 }
 
-/// A constant input of 1: the weight of which is the bias.
-pub(crate) struct One;
-
-impl<L: Lane> Right<L> for One {
-    #[inline(always)]
-    fn row<const COLUMNS: usize>(&self, _: usize, _: usize) -> [L; COLUMNS] {
-        [L::splat(1.0); COLUMNS]
-    }
-}
-
 /// Where sums start and where they go.
 pub(crate) trait Sums<L: Lane> {
     /// Sets the first terms of neighbouring sums of a row, which are zeros so far.

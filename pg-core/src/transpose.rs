@@ -4,24 +4,60 @@ use wide::f32x8;
 
 use crate::lane::Lane;
 
+/// Rows and columns of a block that is transposed in registers.
+const BLOCK: usize = 8;
+
 /// `to[c·to_stride + r] = from[r·from_stride + c]` for `rows` × `columns` elements.
 pub(crate) fn transpose(rows: usize, columns: usize, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
-    const BLOCK: usize = 8;
-    // Down the rows first: they become the neighbours that share a cache line of `to`.
-    for c in (0..columns).step_by(BLOCK) {
-        for r in (0..rows).step_by(BLOCK) {
-            if r + BLOCK <= rows && c + BLOCK <= columns {
-                let block = core::array::from_fn(|i| Lane::load(&from[(r + i) * from_stride + c..][..BLOCK]));
-                for (i, line) in f32x8::transpose(block).into_iter().enumerate() {
-                    line.store(&mut to[(c + i) * to_stride + r..][..BLOCK]);
-                }
-            } else {
-                for c in c..columns.min(c + BLOCK) {
-                    for r in r..rows.min(r + BLOCK) {
-                        to[c * to_stride + r] = from[r * from_stride + c];
-                    }
-                }
+    let mut row = 0;
+    while row < rows {
+        let (from, to) = (&from[row * from_stride..], &mut to[row..]);
+        row += match rows - row {
+            // Two blocks below each other fill a cache line of `to`.
+            16.. => strip::<2>(columns, from, from_stride, to, to_stride),
+            8.. => strip::<1>(columns, from, from_stride, to, to_stride),
+            rest => {
+                one_by_one(rest, 0, columns, from, from_stride, to, to_stride);
+                rest
             }
+        };
+    }
+}
+
+/// Transposes a strip of `BLOCKS` blocks of rows and returns its height.
+fn strip<const BLOCKS: usize>(columns: usize, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) -> usize {
+    let height = BLOCKS * BLOCK;
+    let mut lines = [[from; BLOCK]; BLOCKS];
+    for (b, lines) in lines.iter_mut().enumerate() {
+        for (i, line) in lines.iter_mut().enumerate() {
+            *line = &from[(b * BLOCK + i) * from_stride..][..columns];
+        }
+    }
+    let whole = columns / BLOCK * BLOCK;
+    for c in (0..whole).step_by(BLOCK) {
+        let mut blocks = [[f32x8::ZERO; BLOCK]; BLOCKS];
+        for (lines, block) in lines.iter().zip(&mut blocks) {
+            for (line, vector) in lines.iter().zip(&mut *block) {
+                *vector = Lane::load(&line[c..c + BLOCK]);
+            }
+            *block = f32x8::transpose(*block);
+        }
+        for i in 0..BLOCK {
+            let line = &mut to[(c + i) * to_stride..][..height];
+            for (block, line) in blocks.iter().zip(line.chunks_exact_mut(BLOCK)) {
+                block[i].store(line);
+            }
+        }
+    }
+    one_by_one(height, whole, columns, from, from_stride, to, to_stride);
+    height
+}
+
+/// The rest: columns `first..columns` of `rows` rows.
+fn one_by_one(rows: usize, first: usize, columns: usize, from: &[f32], from_stride: usize, to: &mut [f32], to_stride: usize) {
+    for c in first..columns {
+        for r in 0..rows {
+            to[c * to_stride + r] = from[r * from_stride + c];
         }
     }
 }

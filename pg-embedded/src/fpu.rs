@@ -59,6 +59,71 @@ pub fn square_root(a: f32) -> f32 {
     libm::sqrtf(a)
 }
 
+/// Numbers that [`multiply_add_blocks`] reads in one instruction.
+#[cfg(all(target_os = "none", target_abi = "eabihf"))]
+const BLOCK: usize = 8;
+
+/// `sums[r] += Σₖ rows[r][k]·x[k]` over the whole blocks of `x`, in the order of k.
+///
+/// The compiler reads a number with an instruction of its own, 2.4 instructions for each multiply-add. Here `vldmia` reads
+/// eight, x once for four rows: 37 instructions for 32 multiply-adds, and on a Cortex-M4 half the cycles of reading.
+#[cfg(all(target_os = "none", target_abi = "eabihf"))]
+#[inline(always)]
+fn multiply_add_blocks(rows: [&[f32]; 4], x: &[f32], sums: &mut [Fpu; 4]) {
+    // Eight terms of one row: sum += w[k]·x[k], x in s16 to s23.
+    macro_rules! row {
+        ($row:literal, $sum:literal) => {
+            concat!(
+                "vldmia {",
+                $row,
+                "}!, {{s24-s31}}\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s24, s16\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s25, s17\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s26, s18\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s27, s19\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s28, s20\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s29, s21\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s30, s22\n",
+                "vfma.f32 {",
+                $sum,
+                "}, s31, s23",
+            )
+        };
+    }
+    let [mut p0, mut p1, mut p2, mut p3] = rows.map(|row| row[..x.len()].as_ptr());
+    let [Fpu(s0), Fpu(s1), Fpu(s2), Fpu(s3)] = sums;
+    let mut px = x.as_ptr();
+    for _ in 0..x.len() / BLOCK {
+        // SAFETY: five slices of `x.len()` numbers or more are read from their beginnings, BLOCK numbers each in each of
+        // `x.len() / BLOCK` rounds. Nothing is written to memory, the stack is not used, every register is named.
+        unsafe {
+            core::arch::asm!(
+                "vldmia {px}!, {{s16-s23}}",
+                row!("p0", "s0"), row!("p1", "s1"), row!("p2", "s2"), row!("p3", "s3"),
+                px = inout(reg) px, p0 = inout(reg) p0, p1 = inout(reg) p1, p2 = inout(reg) p2, p3 = inout(reg) p3,
+                s0 = inout(sreg) *s0, s1 = inout(sreg) *s1, s2 = inout(sreg) *s2, s3 = inout(sreg) *s3,
+                out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _,
+                out("s24") _, out("s25") _, out("s26") _, out("s27") _, out("s28") _, out("s29") _, out("s30") _, out("s31") _,
+                options(readonly, nostack)
+            );
+        }
+    }
+}
+
 /// A number computed by the FPU, for the kernels of `pg_core`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, PartialOrd)]
 #[repr(transparent)]
@@ -108,6 +173,17 @@ impl Lane for Fpu {
     #[inline(always)]
     fn mul_add(self, a: Self, b: Self) -> Self {
         Self(fused_multiply_add(self.0, a.0, b.0))
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn multiply_add_rows(rows: [&[f32]; 4], x: &[f32], sums: &mut [Self; 4]) {
+        multiply_add_blocks(rows, x, sums);
+        let done = x.len() / BLOCK * BLOCK;
+        for (k, &x) in x.iter().enumerate().skip(done) {
+            for (sum, row) in sums.iter_mut().zip(rows) {
+                sum.0 = fused_multiply_add(row[k], x, sum.0);
+            }
+        }
     }
     #[inline(always)]
     fn sqrt(self) -> Self {

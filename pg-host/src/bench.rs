@@ -82,8 +82,11 @@ pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure
     Ok(Report { peak_gflops: median(&peaks), steps: subjects.iter().map(Subject::result).collect() })
 }
 
-/// Networks, batches and populations to measure.
-fn choose<'a>(networks: &'a [Entry], options: &BenchOptions) -> Result<Vec<(&'a Entry, usize, Vec<u32>)>, Failure> {
+/// A network, the samples in a step, the populations to measure.
+type Choice<'a> = (&'a Entry, usize, Vec<u32>);
+
+/// What to measure.
+fn choose<'a>(networks: &'a [Entry], options: &BenchOptions) -> Result<Vec<Choice<'a>>, Failure> {
     let find = |name: &str| {
         networks.iter().find(|entry| entry.name() == name).ok_or_else(|| {
             let names: Vec<_> = networks.iter().map(Entry::name).collect();

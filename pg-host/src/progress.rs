@@ -66,7 +66,7 @@ impl Progress {
     pub fn epoch(&mut self, number: u32, loss_nats: f64, f1: Option<f64>) {
         (self.epoch, self.f1) = (number, f1);
         let every = self.epochs.div_ceil(LINES);
-        if self.lines && (number % every == 0 || number == self.epochs) {
+        if self.lines && (number.is_multiple_of(every) || number == self.epochs) {
             let left = self.started.elapsed().as_secs_f64() * f64::from(self.epochs - number) / f64::from(number);
             let _ = writeln!(std::io::stderr(), "epoch {number}/{}  {}  {} left", self.epochs, self.text(loss_nats), seconds(left));
         }
@@ -104,7 +104,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i) % 3 == 0 {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
             text.push(',');
         }
         text.push(digit);

@@ -13,7 +13,7 @@ pub fn sentence() -> String {
     if HARDWARE_FMA {
         format!("built for {LANES} lanes of f32 with fused multiply-add")
     } else {
-        "this build has no fused multiply-add instruction: same results, about ten times slower; \
+        "this build has no fused multiply-add instruction: the same results, tens of times slower; \
          build with RUSTFLAGS=\"-C target-cpu=native\""
             .into()
     }

@@ -15,9 +15,13 @@ fn reports_results_on_stdout_and_progress_on_stderr() {
     let output = program.output(QUICK);
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "{stderr}");
-    for part in
-        ["mlp-64-32-10 (2,410 parameters) learnt from 1200 samples of digits", "macro F1  ", "worst class", "wrote model.pg", "next\n"]
-    {
+    for part in [
+        "mlp-64-32-10 (2,410 parameters) with a population of 2 noisy copies, ρ = 0.6\nlearnt from 1200 samples of digits: 2 epochs",
+        "macro F1  ",
+        "worst class",
+        "wrote model.pg",
+        "next\n",
+    ] {
         assert!(stdout.contains(part), "{part}: {stdout}");
     }
     assert!(stderr.lines().count() == 3 && stderr.contains("epoch 2/2  loss "), "{stderr}");

@@ -3,7 +3,6 @@
 //! It builds nothing of the library itself; it finds the tools, calls them in order and reads what they say.
 //! [`steps`] runs and times, [`checks`] says which steps, [`toolchain`] finds the compilers, [`firmware`] builds and
 //! measures, [`qemu`] runs.
-
 mod checks;
 mod firmware;
 mod qemu;
@@ -30,8 +29,8 @@ Usage: cargo xtask <command>
                   with ticks turned into instructions
 
 A skipped step is printed with its reason; with CI=true in the environment it is an error.
-Firmware goes to target/firmware/<target>/; the compiler is rustup's where `rustup target add` has put the target,
-else Debian's rustc-web with the library built from source. PG_BOARD is not needed: every board is built by its name.";
+Firmware goes to target/firmware/boards/<board>/; the compiler is rustup's where `rustup target add` has put the target,
+else Debian's rustc-web with the library built from source.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

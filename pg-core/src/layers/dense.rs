@@ -4,10 +4,10 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::form::Form;
-use crate::lane::Lane;
+use crate::lane::{Lane, PARTIAL, fold};
 use crate::layers::{Layer, Pass, Segment, SegmentKind};
 use crate::product::{
-    Added, AddedMembers, AddedTail, Biased, Contiguous, Continued, One, Rows, Size, Strided, Tail, Transposed, Written, product,
+    Added, AddedMembers, AddedTail, Biased, Contiguous, Continued, Rows, Size, Strided, Tail, Transposed, Written, product,
 };
 use crate::shape::{Shape, Shaped};
 use crate::transpose::transpose;
@@ -67,12 +67,16 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
 ///
 /// The inputs are taken in blocks of [`BLOCK`], whose x stays in the first-level cache for all outputs; the sums wait in y.
 #[cfg_attr(not(target_os = "none"), inline(never))]
+#[cfg_attr(target_os = "none", inline(always))] // one sample alone leaves little of it, with constants for sizes
 fn forward<F: Form>(size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
     let (weights, biases) = parameters.split_at(size.rows * size.depth * F::WEIGHT);
     let stride = size.columns * F::COLUMN;
+    if stride == 1 && F::WEIGHT == 1 {
+        return forward_one::<F::Value>(size, weights, biases, x, y);
+    }
     let mut first = 0;
     while first < size.depth {
-        let depth = (size.depth - first).min(BLOCK);
+        let depth = BLOCK.map_or(size.depth, |block| block.min(size.depth - first));
         let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, form: PhantomData };
         let right = Contiguous { data: &x[first * stride..], stride };
         let block = Size { depth, ..size };
@@ -85,8 +89,28 @@ fn forward<F: Form>(size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
     }
 }
 
+/// [`forward`] for one sample alone, as a microcontroller has it: four outputs at a time, each in the same order of inputs.
+#[inline(always)]
+fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], y: &mut [f32]) {
+    let row = |o: usize| &weights[o * size.depth..][..size.depth];
+    let x = &x[..size.depth];
+    let mut o = 0;
+    while size.rows - o >= 4 {
+        let mut sums = [L::splat(biases[o]), L::splat(biases[o + 1]), L::splat(biases[o + 2]), L::splat(biases[o + 3])];
+        L::multiply_add_rows([row(o), row(o + 1), row(o + 2), row(o + 3)], x, &mut sums);
+        for (sum, y) in sums.iter().zip(&mut y[o..o + 4]) {
+            *y = sum.lane(0);
+        }
+        o += 4;
+    }
+    for (o, y) in y[..size.rows].iter_mut().enumerate().skip(o) {
+        let start = L::splat(biases[o]);
+        *y = row(o).iter().zip(x).fold(start, |sum, (&w, &x)| L::splat(w).mul_add(L::splat(x), sum)).lane(0);
+    }
+}
+
 /// 128 inputs of 64 samples are 32 KiB. A microcontroller has no cache to fill.
-const BLOCK: usize = if cfg!(target_os = "none") { usize::MAX } else { 128 };
+const BLOCK: Option<usize> = if cfg!(target_os = "none") { None } else { Some(128) };
 
 /// `dx[i][j] = Σₒ w[o][i]·dy[o][j]`: `size` is inputs × outputs × columns.
 #[cfg_attr(not(target_os = "none"), inline(never))]
@@ -96,7 +120,33 @@ fn input_gradient<F: Form>(size: Size, parameters: &[f32], dy: &[f32], dx: &mut 
     product(size, &left, &Contiguous { data: dy, stride }, &mut Written { to: dx, stride });
 }
 
-/// `g[o][i] += Σₙ dy[o][n]·x[i][n]` and `g[o] += Σₙ dy[o][n]`: each sum is formed in registers in the order of the samples and
+/// `g[o] += Σₙ dy[o][n]`.
+///
+/// A chain of additions would be all latency. The order is that of [`fold`].
+fn bias_gradient<F: Form>(pass: &Pass, dy: &[f32], biases: &mut [f32]) {
+    let stride = pass.columns * F::COLUMN;
+    for (bias, row) in biases.iter_mut().zip(dy.chunks_exact(stride)) {
+        let mut sums = [F::Value::default(); PARTIAL];
+        // A column holds one sample or several: so many columns make a round of the partial sums.
+        let round = PARTIAL / F::SAMPLES;
+        for (column, dy) in row.chunks_exact(F::COLUMN).enumerate() {
+            let sum = &mut sums[column % round];
+            *sum = *sum + F::Value::load(dy);
+        }
+        for member in 0..pass.members {
+            let mut partial = [0.0; PARTIAL];
+            if F::WEIGHT > 1 {
+                partial.iter_mut().zip(&sums).for_each(|(partial, sum)| *partial = sum.lane(member));
+            } else {
+                sums[..round].iter().zip(partial.chunks_exact_mut(F::COLUMN)).for_each(|(sum, partial)| sum.store(partial));
+            }
+            let sum = fold(partial);
+            if pass.adds || member > 0 { *bias += sum } else { *bias = sum }
+        }
+    }
+}
+
+/// `g[o][i] += Σₙ dy[o][n]·x[i][n]` and the biases': each sum is formed in registers in the order of the samples and
 /// added once for each member, in the order of the members.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], gradient: &mut [f32]) {
@@ -107,7 +157,7 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
     // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
     // form is. A bias is the weight of a constant input.
     let left = Rows::<F> { data: dy, stride, form: PhantomData };
-    product(size, &left, &One, &mut AddedMembers { to: biases, stride: 1, members: pass.members, adds });
+    bias_gradient::<F>(pass, dy, biases);
     let lanes = F::Value::LANES;
     if F::WEIGHT > 1 || lanes == 1 {
         let size = Size { columns: inputs, ..size };

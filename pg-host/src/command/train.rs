@@ -155,14 +155,14 @@ impl Report<'_> {
             k => format!("a population of {k} noisy copies, ρ = {}", options.rho),
         };
         let end = if trained.end == End::Stopped { format!(" (stopped, {} were asked for)", options.epochs) } else { String::new() };
-        let worst = self.test.per_class.iter().min_by(|a, b| a.f1.total_cmp(&b.f1));
-        let worst = worst.map(|worst| format!("`{}`, with F1 {:.3} on {} samples", worst.name, worst.f1, worst.support));
+        let worst = self.test.per_class.iter().min_by(|a, b| a.f1.total_cmp(&b.f1)).filter(|worst| worst.f1 < 1.0);
+        let worst = worst.map(|worst| format!("worst class    `{}`, F1 {:.3} on {} samples\n", worst.name, worst.f1, worst.support));
         let validation = self.validation.as_ref().map(|scores| format!("validation F1  {:.4}\n", scores.macro_f1)).unwrap_or_default();
         format!(
-            "{net} ({parameters} parameters) learnt from {train} samples of {name} with {how}\n\
-             {epochs} epochs{end} in {time}, {passes} passes a second, loss {loss:.4} nats\n\n\
+            "{net} ({parameters} parameters) with {how}\n\
+             learnt from {train} samples of {name}: {epochs} epochs{end} in {time}, loss {loss:.4} nats, {passes} passes a second\n\n\
              on {test} samples that it never saw\n\
-             macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\nworst class    {worst}\n{validation}\n\
+             macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\n{worst}{validation}\n\
              wrote {path} ({bytes} bytes)\n\n{next}",
             net = self.entry.name(),
             name = self.name,
@@ -179,14 +179,22 @@ impl Report<'_> {
         )
     }
 
-    /// What to try now.
+    /// What to try now: lines that can be copied.
     fn next(&self) -> String {
         let (me, path, data) = (invocation(), &self.path, &self.options.data);
-        let flag = if data.name == "digits" { String::new() } else { format!(" --data {}", data.name) };
-        let compare = match self.options.population {
-            0 => format!("{me} train{flag} --population 8    # the same run with a population of noisy copies\n"),
-            _ => format!("{me} train{flag} --population 0    # the same run without the population: plain SGD\n"),
+        let mut given = if data.name == "digits" { String::new() } else { format!(" --data {}", data.name) };
+        given += &data.csv.label.as_ref().map(|label| format!(" --label {label}")).unwrap_or_default();
+        given += &data.csv.test.as_ref().map(|test| format!(" --test {}", test.display())).unwrap_or_default();
+        let (population, what) = match self.options.population {
+            0 => (8, "the same with a population of noisy copies"),
+            _ => (0, "the same without the population: plain SGD"),
         };
-        format!("next\n  {me} eval {path}{flag}    # which classes it takes for which\n  {compare}")
+        let lines = [
+            (format!("{me} eval {path}{given}"), "which classes it takes for which"),
+            (format!("{me} train{given} --population {population}"), what),
+        ];
+        let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0);
+        let lines = lines.map(|(line, what)| format!("  {line:width$}   # {what}\n"));
+        format!("next\n{}", lines.concat())
     }
 }

@@ -40,7 +40,7 @@ pub struct Task {
 }
 
 /// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings.
-const WORTH_THREADS: f64 = 20e6;
+const WORTH_THREADS: f64 = 50e6;
 
 impl Task {
     /// Floating-point operations of a step, two for each multiply-add.

@@ -33,6 +33,14 @@ pub(super) struct Parallel<N> {
     network: PhantomData<fn() -> N>,
 }
 
+/// What all threads read in a step.
+struct Shared<'a> {
+    step: u32,
+    parameters: &'a [f32],
+    scales: &'a [f32],
+    batch: &'a Batch<'a>,
+}
+
 /// The memory of one thread.
 struct Worker {
     members: [Member; 2],
@@ -62,8 +70,9 @@ impl<N: Network> Parallel<N> {
 
 impl Worker {
     /// Makes the members from `first` on, up to a unit of them or `count`, and their gradients.
-    fn run<N: Network>(&mut self, task: &Task, step: u32, first: u32, parameters: &[f32], scales: &[f32], batch: &Batch, refill: bool) {
+    fn run<N: Network>(&mut self, task: &Task, shared: &Shared, first: u32, refill: bool) {
         let Task { population, loss, seed, .. } = task;
+        let &Shared { step, parameters, scales, batch } = shared;
         let [one, other] = &mut self.members;
         let (pair, _) = population.place(first);
         let both = population.antithetic && first + 1 < population.members;
@@ -84,14 +93,14 @@ impl<N: Network> Engine for Parallel<N> {
         let count = task.population.members;
         let unit = unit(&task.population);
         noise_scales::<N, Widest>(task.population.rho, parameters, scales);
-        let scales = &*scales;
+        let shared = Shared { step, parameters, scales, batch };
         let mut total = 0.0;
         pool.install(|| {
             let mut first = 0;
             while first < count {
                 let busy = workers.len().min((count - first).div_ceil(unit) as usize);
                 workers[..busy].par_iter_mut().enumerate().for_each(|(i, worker)| {
-                    worker.run::<N>(task, step, first + unit * i as u32, parameters, scales, batch, first == 0);
+                    worker.run::<N>(task, &shared, first + unit * i as u32, first == 0);
                 });
                 let round = (count - first).min(unit * busy as u32) as usize;
                 let members = || workers.iter().flat_map(|worker| &worker.members[..unit as usize]).take(round);
