@@ -3,14 +3,14 @@
 //! ```
 //! use pg_core::{layers::*, Image, Network, Sequential};
 //! type Mlp = Sequential<Image<1, 8, 8>, (Flatten, Dense<32>, Relu, Dense<10>)>;
-//! const _: () = assert!(Mlp::PARAMS == 2_410); // anchored: `cargo check` reports a mistake in a shape here
+//! const _: () = assert!(<Mlp as Network>::PARAMS == 2_410); // anchored: `cargo check` reports a mistake in a shape here
 //! ```
 
 use core::fmt;
 use core::marker::PhantomData;
 
 use crate::form::Form;
-use crate::layers::{Layer, Pass, Segment};
+use crate::layers::{Layer, Pass, Segment, larger};
 use crate::shape::{Shape, Shaped};
 
 /// A network of fixed size. All sizes count `f32`s, for one sample where they hold activations.
@@ -90,7 +90,7 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const OUTPUTS: usize = Layers::OUT.len();
     const PARAMS: usize = Layers::PARAMS;
     const TAPE: usize = In::SHAPE.len() + Layers::TAPE;
-    const WIDTH: usize = Layers::WIDTH;
+    const WIDTH: usize = larger(Layers::WIDTH, Layers::OUT.len());
     const SCRATCH: usize = Layers::SCRATCH;
     const FILTERS: usize = Layers::FILTERS;
     const MACS: usize = Layers::MACS;

@@ -44,7 +44,10 @@ pub(crate) fn philox_eights<const EIGHTS: usize>(counter: [u32; 4], key: [u32; 2
     let low = u64x8::splat(0xffff_ffff);
     let m0 = u64x8::splat(u64::from(MULTIPLIERS[0]));
     let m1 = u64x8::splat(u64::from(MULTIPLIERS[1]));
-    let [mut c0, mut c1, mut c2, mut c3] = counter.map(|word| [u64x8::splat(u64::from(word)); EIGHTS]);
+    let mut c0 = [u64x8::ZERO; EIGHTS];
+    let mut c1 = [u64x8::splat(u64::from(counter[1])); EIGHTS];
+    let mut c2 = [u64x8::splat(u64::from(counter[2])); EIGHTS];
+    let mut c3 = [u64x8::splat(u64::from(counter[3])); EIGHTS];
     for (e, c0) in c0.iter_mut().enumerate() {
         *c0 = u64x8::new(core::array::from_fn(|b| u64::from(counter[0].wrapping_add((8 * e + b) as u32))));
     }

@@ -15,7 +15,7 @@
 use crate::form::Form;
 use crate::lane::Lane;
 use crate::layers::Pass;
-use crate::loss::{Loss, Targets};
+use crate::loss::{Loss, MAX_LANES, Targets};
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
 use crate::perturbation::{Distribution, Pair, noise_scales, perturb, perturb_lane};
@@ -151,7 +151,7 @@ pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], sample
 
 #[allow(clippy::too_many_arguments, reason = "the memory is the caller's, part by part")]
 /// Adds (without `adds`: writes) the gradients of the mean loss over `batch` at the parameters of `members` networks to `gradient`,
-/// in the order of the members, and returns the sum of their mean losses.
+/// in the order of the members, and returns the mean loss of each.
 ///
 /// With samples in lanes or scalar there is one member; with members in lanes there are up to `LANES`, and the batch has at most
 /// [`SHARD`] samples. `refill` says whether the workspace does not yet hold the input of this batch.
@@ -170,11 +170,11 @@ pub fn accumulate<N: Network, F: Form>(
     adds: bool,
     workspace: &mut Workspace,
     gradient: &mut [f32],
-) -> Result<f32, StepError> {
+) -> Result<[f32; MAX_LANES], StepError> {
     let Workspace { tape, dy, dx, scratch, shard } = workspace;
     let sharded = batch.samples > SHARD;
     assert!(F::WEIGHT == 1 || !sharded, "members in lanes serve batches of up to {SHARD} samples");
-    let mut total = 0.0;
+    let mut totals = [0.0; MAX_LANES];
     let mut first = 0;
     while first < batch.samples {
         let samples = (batch.samples - first).min(SHARD);
@@ -190,12 +190,10 @@ pub fn accumulate<N: Network, F: Form>(
         N::forward::<F>(&pass, parameters, tape);
         let y = &tape[(N::TAPE - N::OUTPUTS) * element..];
         let sums = loss.gradient::<F>(&pass, N::OUTPUTS, batch.samples, targets, y, dy);
-        for &sum in &sums[..members] {
-            if !sum.is_finite() {
-                return Err(StepError::NonFiniteLoss);
-            }
-            total += sum;
+        if !sums[..members].iter().all(|sum| sum.is_finite()) {
+            return Err(StepError::NonFiniteLoss);
         }
+        totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
         let gradient = if sharded { &mut shard[..N::PARAMS] } else { &mut *gradient };
         N::backward::<F>(&pass, parameters, tape, scratch, dy, dx, gradient);
         first += samples;
@@ -205,7 +203,7 @@ pub fn accumulate<N: Network, F: Form>(
     } else if sharded {
         gradient.copy_from_slice(&shard[..N::PARAMS]);
     }
-    Ok(total / batch.samples as f32)
+    Ok(totals.map(|total| total / batch.samples as f32))
 }
 
 /// `to += from`.
@@ -277,9 +275,10 @@ impl Population {
         gradient: &mut [f32],
     ) -> Result<f32, StepError> {
         if self.members == 0 && F::WEIGHT == 1 {
-            return accumulate::<N, F>(loss, 1, parameters, batch, true, false, workspace, gradient);
+            return accumulate::<N, F>(loss, 1, parameters, batch, true, false, workspace, gradient).map(|losses| losses[0]);
         }
-        noise_scales::<N, F::Value>(self.rho, parameters, scales);
+        let rho = if self.members == 0 { 0.0 } else { self.rho };
+        noise_scales::<N, F::Value>(rho, parameters, scales);
         let count = self.members.max(1);
         let mut total = 0.0;
         let mut member = 0;
@@ -296,19 +295,20 @@ impl Population {
                     let sign = if second { -1.0 } else { 1.0 };
                     perturb_lane::<N, F>(self.distribution, &stream, parameters, scales, sign, lane as usize, weights);
                 }
-                total += accumulate::<N, F>(loss, members as usize, weights, batch, first, !first, workspace, gradient)?;
+                let losses = accumulate::<N, F>(loss, members as usize, weights, batch, first, !first, workspace, gradient)?;
+                total = losses[..members as usize].iter().fold(total, |sum, loss| sum + loss);
                 member += members;
             } else if F::COLUMN > 1 && self.antithetic && member + 1 < count {
                 let (plus, minus) = weights.split_at_mut(N::PARAMS.next_multiple_of(ALIGNMENT));
                 perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, Pair::Both(plus, minus));
-                total += accumulate::<N, F>(loss, 1, plus, batch, first, !first, workspace, gradient)?;
-                total += accumulate::<N, F>(loss, 1, minus, batch, false, true, workspace, gradient)?;
+                total += accumulate::<N, F>(loss, 1, plus, batch, first, !first, workspace, gradient)?[0];
+                total += accumulate::<N, F>(loss, 1, minus, batch, false, true, workspace, gradient)?[0];
                 member += 2;
             } else {
                 let out = &mut *weights;
                 let pair = if second { Pair::Minus(out) } else { Pair::Plus(out) };
                 perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, pair);
-                total += accumulate::<N, F>(loss, 1, weights, batch, first, !first, workspace, gradient)?;
+                total += accumulate::<N, F>(loss, 1, weights, batch, first, !first, workspace, gradient)?[0];
                 member += 1;
             }
         }

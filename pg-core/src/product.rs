@@ -313,7 +313,7 @@ pub(crate) fn product<L: Lane>(size: Size, left: &impl Left<L>, right: &impl Rig
     }
 }
 
-/// Tiles of at most `ROWS` rows below each other; returns the width of the band.
+/// Tiles of at most `ROWS` rows below each other: some of one height, then some one row lower. Returns the width of the band.
 #[inline(always)]
 fn band<L: Lane, const ROWS: usize, const COLUMNS: usize>(
     size: Size,
@@ -322,23 +322,39 @@ fn band<L: Lane, const ROWS: usize, const COLUMNS: usize>(
     column: usize,
     out: &mut impl Sums<L>,
 ) -> usize {
+    let tiles = size.rows.div_ceil(ROWS);
+    let height = size.rows.div_ceil(tiles.max(1));
+    let high = size.rows - tiles * (height.max(1) - 1);
     let mut row = 0;
-    let mut tiles = size.rows.div_ceil(ROWS);
-    while tiles > 0 {
-        let rows = (size.rows - row).div_ceil(tiles);
-        tiles -= 1;
+    for (height, count) in [(height, high), (height.max(1) - 1, tiles - high)] {
         macro_rules! tiles {
             ($($height:literal)*) => {
-                match rows {
-                    $($height if $height <= ROWS => tile::<L, $height, COLUMNS>(size.depth, left, right, row, column, out),)*
-                    _ => unreachable!(),
+                match height {
+                    $($height if $height <= ROWS => stack::<L, $height, COLUMNS>(size.depth, left, right, row, count, column, out),)*
+                    _ => {}
                 }
             };
         }
         tiles!(1 2 3 4 5 6 7 8);
-        row += rows;
+        row += height * count;
     }
     COLUMNS
+}
+
+/// `count` tiles of `ROWS` rows below each other. A function of its own, so that the sums have all registers to themselves.
+#[inline(never)]
+fn stack<L: Lane, const ROWS: usize, const COLUMNS: usize>(
+    depth: usize,
+    left: &impl Left<L>,
+    right: &impl Right<L>,
+    first: usize,
+    count: usize,
+    column: usize,
+    out: &mut impl Sums<L>,
+) {
+    for t in 0..count {
+        tile::<L, ROWS, COLUMNS>(depth, left, right, first + t * ROWS, column, out);
+    }
 }
 
 #[inline(always)]

@@ -11,7 +11,7 @@ use crate::shape::{Shape, Shaped};
 /// `max(x, 0)`; NaN stays NaN.
 pub struct Relu;
 
-/// `x` where positive, else `x · PERCENT / 100`.
+/// `x` where positive, else `x · PERCENT / 100`, at least one percent: the slope must show in the output.
 pub struct LeakyRelu<const PERCENT: usize = 1>;
 
 /// The hyperbolic tangent.
@@ -62,8 +62,11 @@ activation!([] Relu, format_args!("Relu"),
     |y| y.if_greater(all(0.0), all(1.0), all(0.0)));
 
 activation!([const PERCENT: usize] LeakyRelu<PERCENT>, format_args!("LeakyRelu<{PERCENT}>"),
-    |x| all::<F::Value>(0.0).if_greater(x, x * all(PERCENT as f32 / 100.0), x),
-    |y| all::<F::Value>(0.0).if_greater(y, all(PERCENT as f32 / 100.0), all(1.0)));
+|x| all::<F::Value>(0.0).if_greater(x, x * all(PERCENT as f32 / 100.0), x),
+|y| {
+    const { assert!(PERCENT > 0, "LeakyRelu: a slope of 0 is Relu") };
+    all::<F::Value>(0.0).if_greater(y, all(PERCENT as f32 / 100.0), all(1.0))
+});
 
 activation!([] Tanh, format_args!("Tanh"),
     |x| math::tanh(x),

@@ -110,7 +110,7 @@ fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], 
 }
 
 /// 128 inputs of 64 samples are 32 KiB. A microcontroller has no cache to fill.
-const BLOCK: Option<usize> = if cfg!(target_os = "none") { None } else { Some(128) };
+const BLOCK: Option<usize> = if cfg!(target_os = "none") { None } else { Some(160) };
 
 /// `dx[i][j] = Σₒ w[o][i]·dy[o][j]`: `size` is inputs × outputs × columns.
 #[cfg_attr(not(target_os = "none"), inline(never))]

@@ -82,7 +82,7 @@ impl Worker {
         let mut workspace = Workspace::new::<N, Form>(task.batch, &mut self.workspace);
         for (member, refill) in self.members.iter_mut().zip([refill, false]).take(if both { 2 } else { 1 }) {
             let Member { weights, gradient, loss: result } = member;
-            *result = accumulate::<N, Form>(loss, 1, weights, batch, refill, false, &mut workspace, gradient);
+            *result = accumulate::<N, Form>(loss, 1, weights, batch, refill, false, &mut workspace, gradient).map(|losses| losses[0]);
         }
     }
 }
