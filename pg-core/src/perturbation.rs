@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::noise::{GROUP, Stream};
 
 /// Elements of noise that are made at once: many on a desktop, where that is faster, one group where memory is short.
-const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 16 * GROUP };
+const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 8 * GROUP };
 
 /// The distribution of the noise; both have mean 0 and variance 1 before they are scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

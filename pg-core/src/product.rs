@@ -6,7 +6,7 @@
 //!    is that of the naive loop, whatever the tile, the lanes or the batch;
 //! 3. rows are dealt evenly over the tiles (10 rows as 5 + 5, not 8 + 2), so that no tile is too low to hide it.
 //!
-//! Tried and dropped: tiles of 11 or 12 rows (their row pointers do not fit the 16 integer registers: three times slower).
+//! Tried and dropped: prefetching what sums are added to (no gain); tiles of 11 or 12 rows (their row pointers do not fit the 16 integer registers: three times slower).
 //! Callers say how A and B lie in memory ([`Left`], [`Right`]) and where the sums go ([`Sums`]); nothing is allocated.
 
 use crate::form::Form;
