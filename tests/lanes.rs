@@ -125,7 +125,7 @@ fn a_training_run_has_the_same_bits_in_every_build() {
     // Seen with native and with baseline x86-64 code. It changes with the arithmetic, which is an event: then say so in the changelog.
     let (theta, losses) = train::<Middle, Scalar>(Population { members: 8, rho: 0.4, distribution: Gaussian, antithetic: true });
     let bytes: Vec<u8> = theta.into_iter().chain(losses).flat_map(u32::to_le_bytes).collect();
-    assert_eq!(pg::crc32(&bytes), 0x113a_8e10);
+    assert_eq!(pg::crc32(&bytes), 0x1a25_c398);
 }
 
 #[test]

@@ -6,7 +6,7 @@ use pg_core::initialise::Initialise;
 use pg_core::layers::*;
 use pg_core::loss::Loss;
 use pg_core::noise::{GROUP, Purpose, Stream};
-use pg_core::perturbation::{Distribution, Pair, noise_scales, perturb};
+use pg_core::perturbation::{Distribution, mirror, noise_scales, perturb};
 use pg_core::population::{Population, StepError};
 use pg_core::{Network, Sequential, Vector, f32x8, f32x16};
 
@@ -26,7 +26,9 @@ fn pair<N: Network>(distribution: Distribution, rho: f32, step: u32, theta: &[f3
     noise_scales::<N, f32x8>(rho, theta, &mut scales);
     let (mut plus, mut minus) = (vec![0.0; N::PARAMS], vec![0.0; N::PARAMS]);
     let stream = Stream::new(1, Purpose::Members, step, 0);
-    perturb::<N, f32x8>(distribution, &stream, theta, &scales, Pair::Both(&mut plus, &mut minus));
+    perturb::<N, f32x8>(distribution, &stream, theta, &scales, &mut plus);
+    minus.copy_from_slice(&plus);
+    mirror::<f32x8>(theta, &mut minus);
     (plus, minus)
 }
 

@@ -10,7 +10,7 @@ use crate::network::Network;
 use crate::noise::{GROUP, Stream};
 
 /// Elements of noise that are made at once: many on a desktop, where that is faster, one group where memory is short.
-const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 8 * GROUP };
+const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 4 * GROUP };
 
 /// The distribution of the noise; both have mean 0 and variance 1 before they are scaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,46 +102,43 @@ fn walk<N: Network, L: Lane>(
     });
 }
 
-/// Which members of a pair to make.
-pub enum Pair<'a> {
-    /// θ + ε.
-    Plus(&'a mut [f32]),
-    /// θ - ε.
-    Minus(&'a mut [f32]),
-    /// θ + ε and θ - ε, with the noise made once.
-    Both(&'a mut [f32], &'a mut [f32]),
+/// Writes the first member of the pair that `stream` stands for, θ+ε; `member` has `N::PARAMS` elements.
+pub fn perturb<N: Network, L: Lane>(distribution: Distribution, stream: &Stream, parameters: &[f32], scales: &[f32], member: &mut [f32]) {
+    walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
+        shift::<L>(&parameters[first..][..length], scale, noise, &mut member[first..][..length]);
+    });
 }
 
-/// Writes members of the pair that `stream` stands for; each slice has `N::PARAMS` elements.
-pub fn perturb<N: Network, L: Lane>(distribution: Distribution, stream: &Stream, parameters: &[f32], scales: &[f32], pair: Pair) {
-    match pair {
-        Pair::Plus(out) => walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
-            shift::<L>(&parameters[first..][..length], scale, noise, &mut out[first..][..length]);
-        }),
-        Pair::Minus(out) => walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
-            shift::<L>(&parameters[first..][..length], -scale, noise, &mut out[first..][..length]);
-        }),
-        Pair::Both(plus, minus) => walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
-            shift::<L>(&parameters[first..][..length], scale, noise, &mut plus[first..][..length]);
-            shift::<L>(&parameters[first..][..length], -scale, noise, &mut minus[first..][..length]);
-        }),
+/// Makes the second member of a pair, θ-ε, from the first, in place and without noise: `θ - (member - θ)`.
+pub fn mirror<L: Lane>(parameters: &[f32], member: &mut [f32]) {
+    let whole = member.len() / L::LANES * L::LANES;
+    for (m, p) in member[..whole].chunks_exact_mut(L::LANES).zip(parameters.chunks_exact(L::LANES)) {
+        let p = L::load(p);
+        (p - (L::load(m) - p)).store(m);
+    }
+    for (m, p) in member[whole..].iter_mut().zip(&parameters[whole..]) {
+        *m = p - (*m - p);
     }
 }
 
-/// Writes one member into lane `lane` of `weights`, which hold `F::WEIGHT` numbers for each parameter.
+/// Writes one member, the first or the `second` of its pair, into lane `lane` of `weights`, which hold `F::WEIGHT` numbers for each
+/// parameter.
 pub fn perturb_lane<N: Network, F: Form>(
     distribution: Distribution,
     stream: &Stream,
     parameters: &[f32],
     scales: &[f32],
-    sign: f32,
+    second: bool,
     lane: usize,
     weights: &mut [f32],
 ) {
     walk::<N, F::Value>(distribution, stream, scales, |first, length, scale, noise| {
         let weights = weights[first * F::WEIGHT..].iter_mut().skip(lane).step_by(F::WEIGHT);
         for (i, (out, &p)) in weights.zip(&parameters[first..][..length]).enumerate() {
-            *out = if noise.is_empty() { p } else { Lane::mul_add(sign * scale, noise[i], p) };
+            *out = noise.get(i).map_or(p, |&z| Lane::mul_add(scale, z, p));
+            if second {
+                *out = p - (*out - p);
+            }
         }
     });
 }

@@ -18,7 +18,7 @@ use crate::layers::Pass;
 use crate::loss::{Loss, MAX_LANES, Targets};
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
-use crate::perturbation::{Distribution, Pair, noise_scales, perturb, perturb_lane};
+use crate::perturbation::{Distribution, mirror, noise_scales, perturb, perturb_lane};
 use crate::transpose::transpose;
 
 /// The most samples in one forward and backward pass; a larger batch is summed shard by shard.
@@ -240,15 +240,9 @@ impl Population {
         Stream::new(seed, Purpose::Members, step, pair)
     }
 
-    /// `f32`s that hold the members made at once: two with samples in lanes (a pair shares its noise), one scalar, a vector's.
+    /// `f32`s that hold the members made at once: one, or with members in lanes as many as there are lanes.
     pub const fn weights_len<N: Network, F: Form>() -> usize {
-        if F::WEIGHT > 1 {
-            N::PARAMS * F::WEIGHT
-        } else if F::COLUMN > 1 {
-            2 * N::PARAMS.next_multiple_of(ALIGNMENT)
-        } else {
-            N::PARAMS
-        }
+        N::PARAMS * F::WEIGHT
     }
 
     /// Writes the population gradient at `parameters` over `batch` to `gradient` and returns the mean loss of the members.
@@ -284,33 +278,29 @@ impl Population {
         let mut member = 0;
         while member < count {
             let first = member == 0;
-            let (pair, second) = self.place(member);
-            let stream = self.stream(seed, step, pair);
+            let members = if F::WEIGHT > 1 { (count - member).min(F::WEIGHT as u32) } else { 1 };
             if F::WEIGHT > 1 {
-                let members = (count - member).min(F::WEIGHT as u32);
                 for lane in 0..F::WEIGHT as u32 {
                     // Lanes beyond the last member repeat it; nobody reads them.
                     let (pair, second) = self.place(member + lane.min(members - 1));
                     let stream = self.stream(seed, step, pair);
-                    let sign = if second { -1.0 } else { 1.0 };
-                    perturb_lane::<N, F>(self.distribution, &stream, parameters, scales, sign, lane as usize, weights);
+                    perturb_lane::<N, F>(self.distribution, &stream, parameters, scales, second, lane as usize, weights);
                 }
-                let losses = accumulate::<N, F>(loss, members as usize, weights, batch, first, !first, workspace, gradient)?;
-                total = losses[..members as usize].iter().fold(total, |sum, loss| sum + loss);
-                member += members;
-            } else if F::COLUMN > 1 && self.antithetic && member + 1 < count {
-                let (plus, minus) = weights.split_at_mut(N::PARAMS.next_multiple_of(ALIGNMENT));
-                perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, Pair::Both(plus, minus));
-                total += accumulate::<N, F>(loss, 1, plus, batch, first, !first, workspace, gradient)?[0];
-                total += accumulate::<N, F>(loss, 1, minus, batch, false, true, workspace, gradient)?[0];
-                member += 2;
             } else {
-                let out = &mut *weights;
-                let pair = if second { Pair::Minus(out) } else { Pair::Plus(out) };
-                perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, pair);
-                total += accumulate::<N, F>(loss, 1, weights, batch, first, !first, workspace, gradient)?[0];
-                member += 1;
+                match self.place(member) {
+                    (pair, false) => {
+                        let stream = self.stream(seed, step, pair);
+                        perturb::<N, F::Value>(self.distribution, &stream, parameters, scales, weights);
+                    }
+                    // The first member of the pair was the last to be made.
+                    (_, true) => mirror::<F::Value>(parameters, weights),
+                }
             }
+            let losses = accumulate::<N, F>(loss, members as usize, weights, batch, first, !first, workspace, gradient)?;
+            for loss in &losses[..members as usize] {
+                total += loss;
+            }
+            member += members;
         }
         let mean = 1.0 / count as f32;
         scale::<F::Value>(mean, gradient);

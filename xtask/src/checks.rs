@@ -2,11 +2,15 @@
 //!
 //! `ci` contains all of `test`. How a step is run, timed and repeated is [`crate::steps`]'s business.
 
+use std::process::Command;
+
 use anyhow::{Context, Result};
 
 use crate::{
     board::{ALL, Board},
-    firmware::{self, directory, elf, workspace},
+    builds,
+    firmware::{self, directory, elf},
+    places::{target, workspace},
     qemu,
     steps::{
         Outcome::{Done, Skipped},
@@ -17,10 +21,13 @@ use crate::{
 
 /// The board of the quick tests.
 const DEFAULT: Board = ALL[0];
+/// Not a member of the workspace, as a user's own crate.
+const EXAMPLE: &str = "examples/own-network/Cargo.toml";
 
 /// The firmware on the default board, then every test of the workspace.
 pub fn test() -> Result<()> {
     let mut steps = Steps::new();
+    let mut emulated = false;
     steps.step("firmware in QEMU", "cargo xtask qemu", || {
         let tools = need_qemu().and_then(|()| Toolchain::find(DEFAULT.target, false));
         match tools {
@@ -28,11 +35,12 @@ pub fn test() -> Result<()> {
             Ok(toolchain) => {
                 firmware::build(&DEFAULT, &toolchain)?;
                 qemu::run_board(&DEFAULT, false)?;
+                emulated = true;
                 Ok(Done)
             }
         }
     })?;
-    tests(&mut steps)?;
+    tests(&mut steps, emulated)?;
     steps.summary();
     Ok(())
 }
@@ -40,13 +48,8 @@ pub fn test() -> Result<()> {
 /// All that must hold before a change is merged.
 pub fn ci() -> Result<()> {
     let mut steps = Steps::new();
-    let host = |words: &str| {
-        let mut words = words.split(' ');
-        let mut command = host_cargo(words.next().unwrap_or_default());
-        command.args(words).current_dir(workspace());
-        command
-    };
     steps.command("format", host("fmt --all --check"))?;
+    steps.command("format of the example", host(&format!("fmt --check --manifest-path {EXAMPLE}")))?;
     steps.command("clippy on the desktop", host("clippy --quiet --workspace --all-targets -- -D warnings"))?;
     steps.step("clippy on Cortex-M", "cargo xtask ci", || {
         need_qemu()?;
@@ -68,9 +71,20 @@ pub fn ci() -> Result<()> {
         ALL.iter().filter(|board| board.emulated).try_for_each(|board| qemu::run_board(board, false))?;
         Ok(Done)
     })?;
-    tests(&mut steps)?;
+    tests(&mut steps, true)?;
+    steps.command("tests of the example, a network of one's own", {
+        let mut command = host(&format!("test --release --locked --manifest-path {EXAMPLE} --target-dir"));
+        command.arg(target().join("own-network"));
+        command
+    })?;
+    steps.step("the same bits from builds for older CPUs", "cargo xtask builds", builds::compare)?;
     steps.summary();
     Ok(())
+}
+
+/// Builds the desktop's program for older CPUs too, and compares what the builds train.
+pub fn builds() -> Result<()> {
+    Steps::new().step("the same bits from builds for older CPUs", "cargo xtask builds", builds::compare)
 }
 
 /// Builds for every board and prints the sizes.
@@ -98,14 +112,20 @@ fn build_all(steps: &mut Steps) -> Result<()> {
     steps.step("sizes of the silent firmware", "cargo xtask size", || firmware::size_table().map(|()| Done))
 }
 
-/// Optimised, because training in a debug build takes minutes. The tests compare the firmware's output with the desktop's
-/// when `PG_FIRMWARE_OUTPUT` names it.
-fn tests(steps: &mut Steps) -> Result<()> {
-    let mut command = host_cargo("test");
-    command.args(["--workspace", "--release"]).current_dir(workspace());
-    let output = elf(&DEFAULT, firmware::PROGRAMS[0], true).with_extension("txt");
-    if output.exists() {
-        command.env("PG_FIRMWARE_OUTPUT", output);
+/// Optimised, as the program that the user has built already. The tests compare the logits of the firmware that has just run in QEMU
+/// with the desktop's when `PG_FIRMWARE_OUTPUT` names its output.
+fn tests(steps: &mut Steps, emulated: bool) -> Result<()> {
+    let mut command = host("test --workspace --release");
+    if emulated {
+        command.env("PG_FIRMWARE_OUTPUT", elf(&DEFAULT, firmware::PROGRAMS[0], true).with_extension("txt"));
     }
     steps.command("tests, and the examples of the documentation", command)
+}
+
+/// The desktop's cargo with these words, in the workspace's root.
+fn host(words: &str) -> Command {
+    let mut words = words.split(' ');
+    let mut command = host_cargo(words.next().unwrap_or_default());
+    command.args(words).current_dir(workspace());
+    command
 }

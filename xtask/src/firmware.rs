@@ -1,10 +1,10 @@
-//! Builds the firmware for a board and measures what it takes of its memories.
+//! Builds the firmware for a board and measures what it takes of its memories; `[profile.firmware]` says how it is optimised.
 //!
 //! Two forms are built: the one that prints through semihosting, for the emulator, and the silent one, whose size counts.
 //! It runs nothing.
 
 use std::{
-    env, fs,
+    fs,
     path::{Path, PathBuf},
 };
 
@@ -13,6 +13,7 @@ use object::{Object, ObjectSection, SectionFlags, elf};
 
 use crate::{
     board::{ALL, Board},
+    places::{target, workspace},
     steps::run,
     toolchain::Toolchain,
 };
@@ -25,20 +26,9 @@ const TEXT_LIMIT: u64 = 24 << 10;
 /// What it carries: a model and samples, in pg-embedded.
 const CARRIED: [&str; 2] = ["models/mlp-64-32-10.pg", "samples/digits.bin"];
 
-/// Optimised as a whole: pg-embedded is generic code of pg-core, made here.
-const PROFILE: [&str; 3] = ["profile.firmware.inherits='release'", "profile.firmware.lto='fat'", "profile.firmware.codegen-units=1"];
-
 /// Where everything goes: below the workspace's target directory, away from the desktop's builds.
 pub fn directory() -> PathBuf {
-    let workspace = workspace();
-    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace.join("target"), |target| workspace.join(target));
-    target.join("firmware")
-}
-
-/// The workspace's root: that of the cargo which started this program.
-pub fn workspace() -> PathBuf {
-    let xtask = env::var_os("CARGO_MANIFEST_DIR").unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    Path::new(&xtask).parent().map(Path::to_path_buf).unwrap_or_default()
+    target().join("firmware")
 }
 
 /// Builds both forms for a board.
@@ -47,7 +37,6 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
     for semihosting in [false, true] {
         let mut command = toolchain.cargo("build", &directory());
         command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware"]);
-        command.args(PROFILE.iter().flat_map(|line| ["--config", line]));
         command.args(semihosting.then_some("--features=semihosting"));
         command.env("PG_BOARD", board.name).current_dir(workspace());
         run(&mut command)?;

@@ -2,9 +2,11 @@
 //!
 //! It builds nothing of the library itself; it finds the tools, calls them in order and reads what they say.
 //! [`steps`] runs and times, [`checks`] says which steps, [`toolchain`] finds the compilers, [`firmware`] builds and
-//! measures, [`qemu`] runs.
+//! measures, [`qemu`] runs, [`builds`] compares builds for several CPUs.
+mod builds;
 mod checks;
 mod firmware;
+mod places;
 mod qemu;
 mod steps;
 mod toolchain;
@@ -22,7 +24,8 @@ Usage: cargo xtask <command>
   test            everything a newcomer needs to see the tests pass: finds or installs the compiler for Cortex-M and QEMU,
                   runs the firmware in the emulator, then every test and every example in the documentation
   ci              what CI runs: format, clippy (desktop and Cortex-M), documentation, firmware for every target, QEMU on
-                  every emulated board, the table of sizes, and all of `test`
+                  every emulated board, the table of sizes, all of `test`, `builds` and the example's tests
+  builds          builds the desktop's program for older CPUs too and compares the models that each build trains
   firmware        builds the firmware for every board and prints the table of sizes
   size            the same table from what is already built
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let outcome = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["test"] => checks::test(),
         ["ci"] => checks::ci(),
+        ["builds"] => checks::builds(),
         ["firmware"] => checks::firmware(),
         ["size"] => firmware::size_table(),
         ["qemu"] => checks::qemu("mps2-an386"),

@@ -18,7 +18,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     board::Board,
-    firmware::{PROGRAMS, elf, workspace},
+    firmware::{PROGRAMS, elf},
+    places::workspace,
     toolchain::host_cargo,
 };
 

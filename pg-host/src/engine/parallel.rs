@@ -6,7 +6,7 @@
 use std::marker::PhantomData;
 
 use pg_core::form::Samples;
-use pg_core::perturbation::{Pair, noise_scales, perturb};
+use pg_core::perturbation::{mirror, noise_scales, perturb};
 use pg_core::population::{Batch, Population, StepError, Workspace, accumulate, add, scale};
 use pg_core::{Network, Widest};
 use rayon::prelude::*;
@@ -20,7 +20,7 @@ type Form = Samples<Widest>;
 /// `f32`s of the gradient that one thread sums at a time.
 const PIECE: usize = 8192;
 
-/// Members that are made together: a pair shares its noise.
+/// Members that are made together: the second of a pair is made from the first.
 pub(super) const fn unit(population: &Population) -> u32 {
     if population.antithetic { 2 } else { 1 }
 }
@@ -43,21 +43,25 @@ struct Shared<'a> {
 
 /// The memory of one thread.
 struct Worker {
+    weights: Memory,
     members: [Member; 2],
     workspace: Memory,
 }
 
-/// One member: its parameters, its gradient and its loss.
+/// What a member gives.
 struct Member {
-    weights: Memory,
     gradient: Memory,
     loss: Result<f32, StepError>,
 }
 
 impl<N: Network> Parallel<N> {
     pub(super) fn new(task: Task, threads: usize) -> Result<Self, ThreadPoolBuildError> {
-        let member = || Member { weights: Memory::zeros(N::PARAMS), gradient: Memory::zeros(N::PARAMS), loss: Ok(0.0) };
-        let worker = || Worker { members: [member(), member()], workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)) };
+        let member = || Member { gradient: Memory::zeros(N::PARAMS), loss: Ok(0.0) };
+        let worker = || Worker {
+            weights: Memory::zeros(N::PARAMS),
+            members: [member(), member()],
+            workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)),
+        };
         Ok(Self {
             task,
             pool: ThreadPoolBuilder::new().num_threads(threads).build()?,
@@ -73,16 +77,18 @@ impl Worker {
     fn run<N: Network>(&mut self, task: &Task, shared: &Shared, first: u32, refill: bool) {
         let Task { population, loss, seed, .. } = task;
         let &Shared { step, parameters, scales, batch } = shared;
-        let [one, other] = &mut self.members;
         let (pair, _) = population.place(first);
-        let both = population.antithetic && first + 1 < population.members;
-        let weights = if both { Pair::Both(&mut one.weights, &mut other.weights) } else { Pair::Plus(&mut one.weights) };
         let stream = population.stream(*seed, step, pair);
-        perturb::<N, Widest>(population.distribution, &stream, parameters, scales, weights);
+        perturb::<N, Widest>(population.distribution, &stream, parameters, scales, &mut self.weights);
         let mut workspace = Workspace::new::<N, Form>(task.batch, &mut self.workspace);
-        for (member, refill) in self.members.iter_mut().zip([refill, false]).take(if both { 2 } else { 1 }) {
-            let Member { weights, gradient, loss: result } = member;
-            *result = accumulate::<N, Form>(loss, 1, weights, batch, refill, false, &mut workspace, gradient).map(|losses| losses[0]);
+        let members = unit(population).min(population.members - first) as usize;
+        for (i, Member { gradient, loss: result }) in self.members[..members].iter_mut().enumerate() {
+            if i == 1 {
+                mirror::<Widest>(parameters, &mut self.weights);
+            }
+            let refill = refill && i == 0;
+            let losses = accumulate::<N, Form>(loss, 1, &self.weights, batch, refill, false, &mut workspace, gradient);
+            *result = losses.map(|losses| losses[0]);
         }
     }
 }
