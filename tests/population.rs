@@ -82,8 +82,9 @@ fn the_noise_of_a_pair_sums_to_zero_and_biases_have_none() {
     for distribution in DISTRIBUTIONS {
         let (plus, minus) = pair::<Mlp>(distribution, 0.6, 0, &theta);
         for ((p, m), t) in plus.iter().zip(&minus).zip(&theta) {
-            // Each of the two is rounded once.
-            assert!((f64::from(*p) + f64::from(*m) - 2.0 * f64::from(*t)).abs() <= f64::from((p.abs() + m.abs()) * f32::EPSILON / 2.0));
+            // The second is made from the first by two subtractions, each rounded once.
+            let rounding = ((p - t).abs() + m.abs()) * f32::EPSILON / 2.0;
+            assert!((f64::from(*p) + f64::from(*m) - 2.0 * f64::from(*t)).abs() <= f64::from(rounding));
         }
         Mlp::segments(&mut |Segment { kind, offset, filters, fan_in }| {
             let moved = (offset..offset + filters * fan_in).filter(|&i| plus[i] != theta[i]).count();

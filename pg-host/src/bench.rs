@@ -206,7 +206,7 @@ fn peak() -> f64 {
 
 /// The rate of `CHAINS` independent chains of fused multiply-adds.
 fn chains<L: Lane, const CHAINS: usize>() -> f64 {
-    const TERMS: usize = 4096;
+    const TERMS: usize = 1 << 16; // about 0.1 ms: a core takes a while to run its widest vectors at full speed
     let factor = L::splat(black_box(0.999));
     let term = L::splat(black_box(0.001));
     let mut best = f64::MAX;
