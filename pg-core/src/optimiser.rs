@@ -75,8 +75,8 @@ mod tests {
             let mut exact = ([1.0f64, -2.0], [0.0f64; 2]);
             for gradient in [[0.5, 0.25], [-1.0, 0.125f32]] {
                 sgd.step::<f32>(0.1, &gradient, &mut v, &mut p);
-                for i in 0..2 {
-                    let g = f64::from(gradient[i]) + 0.01 * exact.0[i];
+                for (i, &g) in gradient.iter().enumerate() {
+                    let g = f64::from(g) + 0.01 * exact.0[i];
                     exact.1[i] = 0.9 * exact.1[i] + g;
                     exact.0[i] -= 0.1 * if nesterov { g + 0.9 * exact.1[i] } else { exact.1[i] };
                 }

@@ -37,6 +37,10 @@ pub mod training;
 
 mod command;
 
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
+
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 

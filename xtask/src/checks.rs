@@ -115,7 +115,7 @@ fn build_all(steps: &mut Steps) -> Result<()> {
 /// Optimised, as the program that the user has built already. The tests compare the logits of the firmware that has just run in QEMU
 /// with the desktop's when `PG_FIRMWARE_OUTPUT` names its output.
 fn tests(steps: &mut Steps, emulated: bool) -> Result<()> {
-    let mut command = host("test --workspace --release");
+    let mut command = host("test --workspace --release --no-fail-fast");
     if emulated {
         command.env("PG_FIRMWARE_OUTPUT", elf(&DEFAULT, firmware::PROGRAMS[0], true).with_extension("txt"));
     }
