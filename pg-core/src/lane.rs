@@ -3,7 +3,7 @@
 //! Every kernel is written once over `Lane`. The desktop runs it with `wide` vectors, the microcontroller with one
 //! number; each lane computes exactly what the scalar computes. That holds because every operation here is one IEEE 754
 //! operation, correctly rounded on every target: `+ - * /`, [`Lane::sqrt`], and the fused [`Lane::mul_add`].
-//! Nothing here reduces across lanes: an order of summation is the caller's to choose.
+//! Nothing here adds lanes up but `fold`, whose order is part of the promise; any other order of summation is the caller's to choose.
 //!
 //! ```
 //! use pg_core::{f32x8, Lane};
@@ -21,7 +21,7 @@ use crate::noise;
 
 /// One `f32`, or several side by side, with the arithmetic of each lane that of a lone `f32`.
 ///
-/// Implement it for a number of your own hardware; the operations must round once and correctly.
+/// Implement it for a number of your own hardware; the operations must round once and correctly. The lanes must be a divisor of 16.
 pub trait Lane:
     Copy
     + Default
@@ -231,8 +231,8 @@ impl Lane for f32 {
     }
 }
 
-/// True when `wide` compiles `mul_add` to a fused instruction; elsewhere it would round twice.
-const HARDWARE_FMA: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")));
+/// True when this build has a fused multiply-add instruction; elsewhere [`Lane::mul_add`] emulates it.
+pub const HARDWARE_FMA: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")));
 
 /// `a·b + c` lane by lane with one rounding, for builds without a fused instruction.
 ///

@@ -108,8 +108,6 @@ pub enum Purpose {
     Initialise = 1,
     /// The order of the samples in an epoch.
     Shuffle = 2,
-    /// The split into training and validation samples.
-    Split = 3,
 }
 
 /// One stream of random numbers, for example the noise of one pair of members at one step.
@@ -121,7 +119,7 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// The stream of this `purpose` for `seed`, at `step` (a step or an epoch), for `pair` of members (or a layer).
+    /// The stream of this `purpose` for `seed`, at `step` (a step or an epoch), for `pair` of members.
     pub fn new(seed: u64, purpose: Purpose, step: u32, pair: u32) -> Self {
         Self { key: [seed as u32, (seed >> 32) as u32], place: [pair, step, purpose as u32] }
     }

@@ -17,7 +17,11 @@ pub struct Sgd {
 
 impl Sgd {
     /// Updates `parameters` in place; `velocity` starts as zeros and may be empty when there is no momentum.
+    ///
+    /// # Panics
+    /// When `gradient`, or with momentum `velocity`, is not as long as `parameters`.
     pub fn step<L: Lane>(&self, rate: f32, gradient: &[f32], velocity: &mut [f32], parameters: &mut [f32]) {
+        assert!(gradient.len() == parameters.len() && (self.momentum == 0.0 || velocity.len() == parameters.len()));
         let whole = parameters.len() / L::LANES * L::LANES;
         let velocity_whole = whole.min(velocity.len());
         let (velocity, velocity_rest) = velocity.split_at_mut(velocity_whole);

@@ -4,13 +4,16 @@
 //! What the paper leaves open is a choice of this project: filter-wise noise scale, antithetic pairs, one shared batch.
 //!
 //! # The order of summation
-//! Part of the promise of the same bits everywhere; each line is a plain chain in index order:
+//! Part of the promise of the same bits everywhere; a chain runs in index order:
 //! * a sum of products inside a layer (over inputs, outputs or samples): fused multiply-adds from the bias or from zero;
-//! * a bias's sum over samples, a norm: sixteen strided partial sums, see there;
+//! * a bias's gradient, a filter's sum of squares: sixteen strided partial sums, folded in halves (partial i takes partial i + 8, then
+//!   i + 4, i + 2, i + 1);
+//! * softmax's total: a chain over the classes; a loss: chains over samples, then shards, then members;
 //! * a member's gradient over a batch: over shards of [`SHARD`] samples;
 //! * the gradient of the population: over the members, θ+ε before θ-ε, pair after pair; then times 1/K.
 //!
-//! Neither memory nor results depend on how many members are made at once, in which lanes, or by how many threads.
+//! Results do not depend on how many members are made at once, in which lanes, or by how many threads; memory does not grow with the
+//! population.
 
 use crate::form::Form;
 use crate::lane::Lane;
@@ -139,7 +142,10 @@ fn fill_input<F: Form>(elements: usize, pass: &Pass, inputs: &[f32], tape: &mut 
 
 /// Runs the network on up to [`SHARD`] samples and returns its outputs, `[output][column]`.
 ///
-/// The tape needs [`Workspace::len`]'s memory; `parameters` have `F::WEIGHT` numbers for each parameter.
+/// `parameters` have `F::WEIGHT` numbers for each parameter.
+///
+/// # Panics
+/// When the workspace was made for fewer samples.
 pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], samples: usize, workspace: &'a mut Workspace) -> &'a [f32] {
     let pass = Pass { samples, columns: F::columns(samples), members: 1, adds: false, wants_input_gradient: false, input_rows: None };
     let element = pass.columns * F::COLUMN;
@@ -149,7 +155,6 @@ pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], sample
     &tape[(N::TAPE - N::OUTPUTS) * element..]
 }
 
-#[allow(clippy::too_many_arguments, reason = "the memory is the caller's, part by part")]
 /// Adds (without `adds`: writes) the gradients of the mean loss over `batch` at the parameters of `members` networks to `gradient`,
 /// in the order of the members, and returns the mean loss of each.
 ///
@@ -160,7 +165,8 @@ pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], sample
 /// [`StepError::NonFiniteLoss`]; `gradient` is then spoilt.
 ///
 /// # Panics
-/// When a slice is too short or a label has no output.
+/// When a slice is too short, a label has no output, or members in lanes are given more than [`SHARD`] samples.
+#[allow(clippy::too_many_arguments, reason = "the memory is the caller's, part by part")]
 pub fn accumulate<N: Network, F: Form>(
     loss: &Loss,
     members: usize,

@@ -59,15 +59,16 @@ mod route {
     }
 }
 
-/// A line, printed word by word.
+/// A line, made word by word and printed at once: each write may stop the processor for the debugger.
 #[must_use = "a line needs its `end`"]
-pub struct Line(());
+pub struct Line(heapless::Vec<u8, 256>);
 
 impl Line {
     /// Begins a line with a word.
     pub fn new(word: &str) -> Self {
-        route::write(word.as_bytes());
-        Self(())
+        let mut line = Self(heapless::Vec::new());
+        line.push(word.as_bytes());
+        line
     }
 
     /// Another word.
@@ -86,14 +87,26 @@ impl Line {
     }
 
     /// Ends the line.
-    pub fn end(self) {
-        route::write(b"\n");
+    pub fn end(mut self) {
+        self.push(b"\n");
+        route::write(&self.0);
     }
 
-    fn bytes(self, bytes: &[u8]) -> Self {
-        route::write(b" ");
-        route::write(bytes);
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.push(b" ");
+        self.push(bytes);
         self
+    }
+
+    /// Adds to the line; what does not fit any more goes out before.
+    fn push(&mut self, bytes: &[u8]) {
+        if self.0.extend_from_slice(bytes).is_err() {
+            route::write(&self.0);
+            self.0.clear();
+            if self.0.extend_from_slice(bytes).is_err() {
+                route::write(bytes);
+            }
+        }
     }
 }
 

@@ -62,9 +62,11 @@ activation!([] Relu, format_args!("Relu"),
     |y| y.if_greater(all(0.0), all(1.0), all(0.0)));
 
 activation!([const PERCENT: usize] LeakyRelu<PERCENT>, format_args!("LeakyRelu<{PERCENT}>"),
-|x| all::<F::Value>(0.0).if_greater(x, x * all(PERCENT as f32 / 100.0), x),
-|y| {
+|x| {
     const { assert!(PERCENT > 0, "LeakyRelu: a slope of 0 is Relu") };
+    all::<F::Value>(0.0).if_greater(x, x * all(PERCENT as f32 / 100.0), x)
+},
+|y| {
     all::<F::Value>(0.0).if_greater(y, all(PERCENT as f32 / 100.0), all(1.0))
 });
 

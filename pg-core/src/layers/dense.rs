@@ -1,4 +1,4 @@
-//! The fully connected layer. Its three kernels are free functions over slices and sizes, shared by all widths.
+//! The fully connected layer. Its kernels are free functions over slices and sizes, shared by all widths.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -109,7 +109,7 @@ fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], 
     }
 }
 
-/// 128 inputs of 64 samples are 32 KiB. A microcontroller has no cache to fill.
+/// 160 inputs of 64 samples are 40 KiB, which a first-level cache of 48 KiB holds. A microcontroller has none to fill.
 const BLOCK: Option<usize> = if cfg!(target_os = "none") { None } else { Some(160) };
 
 /// `dx[i][j] = Σₒ w[o][i]·dy[o][j]`: `size` is inputs × outputs × columns.
@@ -146,8 +146,8 @@ fn bias_gradient<F: Form>(pass: &Pass, dy: &[f32], biases: &mut [f32]) {
     }
 }
 
-/// `g[o][i] += Σₙ dy[o][n]·x[i][n]` and the biases': each sum is formed in registers in the order of the samples and
-/// added once for each member, in the order of the members.
+/// `g[o][i] += Σₙ dy[o][n]·x[i][n]`, each sum formed in registers in the order of the samples and added once for each member, in the
+/// order of the members; and the biases' gradient.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], gradient: &mut [f32]) {
     let (weights, biases) = gradient.split_at_mut(inputs * outputs);
@@ -155,7 +155,7 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
     let adds = pass.adds;
     let size = Size { rows: outputs, depth: pass.samples, columns: 1 };
     // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
-    // form is. A bias is the weight of a constant input.
+    // form is.
     let left = Rows::<F> { data: dy, stride, form: PhantomData };
     bias_gradient::<F>(pass, dy, biases);
     let lanes = F::Value::LANES;
