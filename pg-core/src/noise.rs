@@ -134,7 +134,7 @@ impl Stream {
     }
 
     /// Elements `128·group ..` as standard normals; `out` is a whole number of groups. Elements `32w + b` and `32w + 16 + b` of a group
-    /// come from word `w` of block `16·group + b`, by [`box_muller`].
+    /// come from word `w` of block `16·group + b`, by `box_muller`.
     ///
     /// First all words, in place, then all normals: the two loops each keep many independent chains in flight, a quarter faster
     /// than group by group.

@@ -30,7 +30,7 @@ pub struct Sizes {
     pub macs: usize,
     /// Multiply-adds of a training pass for one sample: [`Network::TRAINING_MACS`].
     pub training_macs: usize,
-    /// Activations of one sample on a device; the parameters stay in flash.
+    /// On a device: the parameters, copied from flash, and the activations of one sample.
     pub inference_ram_bytes: usize,
     /// On a device: parameters, gradient, velocity, one member, noise scales, and a pass over [`DEVICE_BATCH`] samples.
     pub training_ram_bytes: usize,
@@ -81,7 +81,7 @@ impl<N: Network> AnyNetwork for Known<N> {
             params: N::PARAMS,
             macs: N::MACS,
             training_macs: N::TRAINING_MACS,
-            inference_ram_bytes: N::TAPE * size_of::<f32>(),
+            inference_ram_bytes: (N::PARAMS + N::TAPE) * size_of::<f32>(),
             training_ram_bytes: training * size_of::<f32>(),
         }
     }

@@ -17,6 +17,7 @@ use pg_core::population::{Batch, Population};
 use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
 use serde::Serialize;
 
+use crate::choose::by_name;
 use crate::engine::{Engine, Task};
 use crate::entry::Entry;
 use crate::failure::Failure;
@@ -56,6 +57,9 @@ pub struct Step {
 /// Steps that are measured when nothing is asked for: networks, batches, members.
 const USUAL: [(&str, usize, [u32; 2]); 2] = [("mlp-784-128-10", 64, [0, 8]), ("mlp-64-32-10", 32, [0, 8])];
 
+/// Samples in a step of a network without a usual one.
+const BATCH: usize = 64;
+
 /// Rounds in which everything is measured once.
 const ROUNDS: usize = 15;
 
@@ -87,22 +91,17 @@ type Choice<'a> = (&'a Entry, usize, Vec<u32>);
 
 /// What to measure.
 fn choose<'a>(networks: &'a [Entry], options: &BenchOptions) -> Result<Vec<Choice<'a>>, Failure> {
-    let find = |name: &str| {
-        networks.iter().find(|entry| entry.name() == name).ok_or_else(|| {
-            let names: Vec<_> = networks.iter().map(Entry::name).collect();
-            Failure::Usage(format!("there is no network called {name}; there are: {}", names.join(", ")))
-        })
-    };
     let members = |usual: &[u32]| options.population.map_or(usual.to_vec(), |members| vec![members]);
     if options.nets.is_empty() {
-        let known = USUAL.iter().filter_map(|(name, batch, usual)| Some((find(name).ok()?, *batch, usual)));
+        let known = USUAL.iter().filter_map(|(name, batch, usual)| Some((by_name(networks, name).ok()?, *batch, usual)));
         let chosen: Vec<_> = known.map(|(entry, batch, usual)| (entry, options.batch.unwrap_or(batch), members(usual))).collect();
         if !chosen.is_empty() {
             return Ok(chosen);
         }
-        return Ok(networks.iter().take(1).map(|entry| (entry, options.batch.unwrap_or(32), members(&[0, 8]))).collect());
+        return Ok(networks.iter().take(1).map(|entry| (entry, options.batch.unwrap_or(BATCH), members(&[0, 8]))).collect());
     }
-    options.nets.iter().map(|name| Ok((find(name)?, options.batch.unwrap_or(64), members(&[0, 8])))).collect()
+    let batch = |name: &str| USUAL.iter().find(|usual| usual.0 == name).map_or(BATCH, |usual| usual.1);
+    options.nets.iter().map(|name| Ok((by_name(networks, name)?, options.batch.unwrap_or(batch(name)), members(&[0, 8])))).collect()
 }
 
 /// A step that can be repeated.

@@ -78,8 +78,8 @@ enum Sub {
     Inspect(Inspect),
     /// List the networks: shapes, parameters, multiply-adds, and the RAM they need on a microcontroller
     ///
-    /// Inference RAM counts the activations of one sample; the parameters stay in flash. Training RAM counts parameters, gradient, velocity,
-    /// one member, its noise scales, and a pass over a batch of 8 samples, whatever the population.
+    /// Inference RAM counts the parameters and the activations of one sample. Training RAM counts parameters, gradient, velocity, one
+    /// member, its noise scales, and a pass over a batch of 8 samples, whatever the population.
     Nets(Nets),
     /// Measure the speed of training steps and this machine's peak
     Bench(Bench),
@@ -173,9 +173,10 @@ struct Eval {
     data: Option<String>,
     #[command(flatten)]
     csv: Csv,
-    /// Which samples: `test`, `train` or `all`
-    #[arg(long, default_value = "test", value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
-    part: String,
+    /// Which samples: `test`, `train` or `all`. Without it the test part; all of a data set that brings none and is not the one that the
+    /// model was trained on
+    #[arg(long, value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
+    part: Option<String>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -225,13 +226,13 @@ struct Nets {
 
 #[derive(Args)]
 struct Bench {
-    /// Networks, one or several of `nets`
+    /// Networks, one or several of `nets`. Without it mlp-784-128-10 and mlp-64-32-10
     #[arg(long, value_name = "NAME", num_args = 1..)]
     net: Vec<String>,
-    /// Samples in a step
+    /// Samples in a step. Without it 32 for mlp-64-32-10, 64 for the others
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Members of the population; 0 is plain SGD
+    /// Members of the population; 0 is plain SGD. Without it both 0 and 8
     #[arg(long, value_name = "K")]
     population: Option<u32>,
     /// Distribution of the noise
@@ -312,7 +313,7 @@ impl From<Sub> for Command {
         match sub {
             Sub::Train(train) => Command::Train(Box::new(train.into())),
             Sub::Eval(Eval { model, data, csv, part: name, json }) => {
-                Command::Eval(EvalOptions { model, data: csv.with(data), part: part(&name), json })
+                Command::Eval(EvalOptions { model, data: csv.with(data), part: name.as_deref().map(part), json })
             }
             Sub::Predict(Predict { model, data, csv, part: name, limit, logits, bits, json }) => {
                 let part = name.as_deref().map(part);

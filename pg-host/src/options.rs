@@ -104,8 +104,8 @@ pub struct EvalOptions {
     pub model: PathBuf,
     /// Which data; without it those that the model was trained on, if they are bundled.
     pub data: Option<DataOptions>,
-    /// Which samples of it.
-    pub part: Part,
+    /// Which samples of it; without it the test part, or all of data that bring none and that the model was not trained on.
+    pub part: Option<Part>,
     /// Print one JSON object.
     pub json: bool,
 }
@@ -143,7 +143,7 @@ pub struct InspectOptions {
 pub struct BenchOptions {
     /// The networks' names; empty for the usual ones.
     pub nets: Vec<String>,
-    /// Samples in a step; without it the usual ones.
+    /// Samples in a step; without it those that are usual for the network.
     pub batch: Option<usize>,
     /// Members; without it none and eight.
     pub population: Option<u32>,

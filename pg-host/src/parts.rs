@@ -30,7 +30,10 @@ pub fn divide(mut data: Dataset) -> Result<Divided, DataError> {
     if let Some(test) = data.test.take() {
         return Ok(Divided { data, test, carved: false });
     }
-    let (train, test) = data.train.carve(TEST_SHARE, TEST_SEED)?;
+    let (train, test) = data.train.carve(TEST_SHARE, TEST_SEED).map_err(|error| match error {
+        DataError::NothingHeldOut { samples, .. } => DataError::NoTestPart { data: data.name.clone(), samples },
+        other => other,
+    })?;
     let test = data.train.subset(&test);
     data.train = data.train.subset(&train);
     Ok(Divided { data, test, carved: true })

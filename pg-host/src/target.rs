@@ -1,12 +1,12 @@
 //! What this program was compiled for: how wide its lanes are and how it multiplies and adds. Results do not depend on it, speed does.
 
-use pg_core::{Lane, Widest};
+use pg_core::{Lane, Widest, lane};
 
 /// Numbers computed side by side.
 pub const LANES: usize = Widest::LANES;
 
 /// Whether the fused multiply-add is an instruction.
-pub const HARDWARE_FMA: bool = cfg!(any(target_feature = "fma", all(target_arch = "aarch64", target_feature = "neon")));
+pub const HARDWARE_FMA: bool = lane::HARDWARE_FMA;
 
 /// One line for people.
 pub fn sentence() -> String {

@@ -69,7 +69,7 @@ pub enum End {
     Complete,
     /// The observer stopped it.
     Stopped,
-    /// The loss was no longer a finite number.
+    /// The loss or a parameter was no longer a finite number.
     Diverged {
         /// The epoch, from 1.
         epoch: u32,
@@ -80,11 +80,11 @@ pub enum End {
 
 /// What a run leaves behind.
 pub struct Trained {
-    /// The parameters after the last step; of a run that diverged, those before the epoch in which it did.
+    /// The parameters after the last step; of a run that diverged, the last whose loss was finite.
     pub parameters: Memory,
     /// Whole epochs that went into them.
     pub epochs: u32,
-    /// Steps that were taken.
+    /// Steps that went into them; 0 when a run diverged before its parameters were better than the first.
     pub steps: u32,
     /// Passes of a member over a sample, forward and back.
     pub passes: u64,
@@ -106,15 +106,15 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
     let batch_size = recipe.batch.min(samples.len());
     let mut engine = network.engine(Task { population, loss, seed, batch: batch_size, threads });
     let mut parameters = network.initialise(recipe.initialise, seed);
-    let [mut gradient, mut velocity, mut checkpoint] = [(); 3].map(|()| Memory::zeros(parameters.len()));
+    let [mut gradient, mut velocity, mut snapshot] = [(); 3].map(|()| Memory::zeros(parameters.len()));
     let mut inputs = Memory::zeros(batch_size * input);
     let mut labels = Vec::with_capacity(batch_size);
     let mut order: Vec<u32> = Vec::with_capacity(samples.len());
-    let steps = recipe.epochs * recipe.steps_per_epoch(samples.len()) as u32;
-    let (mut step, mut epochs, mut passes, mut loss_nats) = (0, 0, 0, 0.0);
+    let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
+    let steps = recipe.epochs * steps_per_epoch;
+    let (mut step, mut passes, mut loss_nats) = (0, 0, 0.0);
     let mut end = End::Complete;
     'run: for epoch in 0..recipe.epochs {
-        checkpoint.copy_from_slice(&parameters);
         shuffle(seed, epoch, samples.len(), &mut order);
         let mut sum = 0.0;
         for (i, members) in order.chunks(batch_size).enumerate() {
@@ -124,32 +124,35 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
                 labels.push(samples.labels[member as usize]);
             }
             let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples: members.len() };
+            let diverged = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
             let Ok(loss) = engine.gradient(step, &parameters, &batch, &mut gradient) else {
-                parameters.copy_from_slice(&checkpoint);
-                end = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
+                // The parameters that led here are no good: those before them are the last with a finite loss.
+                parameters.copy_from_slice(&snapshot);
+                step = step.saturating_sub(1);
+                end = diverged;
                 break 'run;
             };
+            snapshot.copy_from_slice(&parameters);
             let rate = recipe.rate * recipe.schedule.factor(step, steps);
             recipe.optimiser.step::<Widest>(rate, &gradient, &mut velocity, &mut parameters);
+            // Before anyone may stop the run: no loss would follow that tells. Without a short circuit, for the sake of the lanes.
+            if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
+                parameters.copy_from_slice(&snapshot);
+                end = diverged;
+                break 'run;
+            }
             step += 1;
             passes += recipe.passes() * members.len() as u64;
             sum += f64::from(loss);
             loss_nats = sum / (i + 1) as f64;
             if !observer.step(members.len(), loss) {
                 end = End::Stopped;
-                epochs += u32::from((i + 1) * batch_size >= samples.len());
                 break 'run;
             }
         }
-        // The last step of all has no loss after it that would tell.
-        if !parameters.iter().all(|p| p.is_finite()) {
-            parameters.copy_from_slice(&checkpoint);
-            end = End::Diverged { epoch: epoch + 1, step: recipe.steps_per_epoch(samples.len()) as u32 };
-            break;
-        }
-        epochs += 1;
-        observer.epoch(epochs, loss_nats, &parameters);
+        observer.epoch(epoch + 1, loss_nats, &parameters);
     }
+    let epochs = step / steps_per_epoch.max(1);
     Trained { parameters, epochs, steps: step, passes, loss_nats, threads: engine.threads(), end }
 }
 

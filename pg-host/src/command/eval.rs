@@ -8,7 +8,7 @@ use crate::evaluation::Evaluation;
 use crate::failure::Failure;
 use crate::metrics::{Confusion, Scores};
 use crate::model::ModelFile;
-use crate::options::EvalOptions;
+use crate::options::{EvalOptions, Part};
 use crate::parts::{normalise, select};
 
 pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, Failure> {
@@ -16,7 +16,10 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
     let known = file.of(networks)?;
     let (data, classes) = load_for(&known, options.data.as_ref())?;
     let (name, shape) = (data.name.clone(), data.shape);
-    let (mut samples, carved) = select(data, options.part)?;
+    // Of its own training data the model has seen all but the part put aside; of others nothing.
+    let foreign = data.test.is_none() && name != known.model.provenance.data;
+    let part = options.part.unwrap_or(if foreign { Part::All } else { Part::Test });
+    let (mut samples, carved) = select(data, part)?;
     normalise(&known.model.normalisation, shape, &mut samples);
     let evaluation = Evaluation::of(known.entry.network(), &known.parameters, &samples.inputs);
     let confusion = evaluation.confusion(&samples.labels);
@@ -27,7 +30,7 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
             "model": options.model,
             "data": name,
             "net": known.entry.name(),
-            "part": options.part,
+            "part": part,
             "carved": carved,
             "samples": samples.len(),
             "macro_f1": scores.macro_f1,
@@ -37,7 +40,7 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
             "confusion": (0..classes.len()).map(count).collect::<Vec<_>>(),
         })));
     }
-    let part = serde_json::to_value(options.part).map_err(anyhow::Error::from)?;
+    let part = serde_json::to_value(part).map_err(anyhow::Error::from)?;
     let of = if carved { " (put aside from the file, as in training)" } else { "" };
     let head = format!(
         "{}: {} on {} {} samples of {name}{of}\n",

@@ -65,12 +65,18 @@ fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Ve
         return Err(anyhow::anyhow!("{name} has {shape} inputs, and the model's network takes {}", takes(known.entry, sizes.input)).into());
     }
     let classes: Vec<String> = known.model.classes.iter().map(String::from).collect();
-    if classes.is_empty() {
-        let found = data.classes.len();
-        if found != sizes.outputs {
-            return Err(anyhow::anyhow!("{} has {found} classes, and the model {} outputs", data.name, sizes.outputs).into());
+    let (found, outputs) = (data.classes.len(), sizes.outputs);
+    let named = data.classes.iter().all(|name| classes.contains(name));
+    // Numbers are not names: where they are not the model's own, they are its outputs.
+    if classes.is_empty() || data.numbered && !named {
+        if found > outputs || found < outputs && !data.numbered {
+            return Err(anyhow::anyhow!("{} has {found} classes, and the model {outputs} outputs", data.name).into());
         }
-        let classes = data.classes.clone();
+        let classes = match &classes[..] {
+            [] if data.numbered => (0..outputs).map(|class| class.to_string()).collect(),
+            [] => data.classes.clone(),
+            _ => classes,
+        };
         return Ok((data, classes));
     }
     let place = |name: &String| {
@@ -87,6 +93,12 @@ fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Ve
 
 fn takes(entry: &Entry, input: Shape) -> String {
     format!("{input} (`{}`)", entry.name())
+}
+
+/// A word for a shell's command line: quoted when it would not be one word otherwise.
+fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "-_./\\:,=+@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 
 /// A pretty JSON object on its own lines.

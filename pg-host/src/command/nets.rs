@@ -28,8 +28,8 @@ pub(super) fn run(networks: &[Entry], json: bool) -> String {
         ]);
     }
     format!(
-        "{}\nRAM is that of a microcontroller: inference keeps the parameters in flash and one sample's activations in RAM; training\n\
-         keeps parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever the population.\n",
+        "{}\nRAM is that of a microcontroller: inference keeps the parameters and one sample's activations; training keeps\n\
+         parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever the population.\n",
         columns(&rows)
     )
 }

@@ -118,7 +118,8 @@ fn vowel(name: &'static str) -> Result<Dataset, DataError> {
         part.labels.push(label);
     }
     let shape = Shape::new(csv.features - 1, 1, 1);
-    Dataset { name: name.into(), shape, classes: CLASSES.map(String::from).to_vec(), train, test: Some(test) }.checked()
+    let classes = CLASSES.map(String::from).to_vec();
+    Ok(Dataset { name: name.into(), shape, classes, numbered: false, train, test: Some(test) })
 }
 
 #[cfg(test)]

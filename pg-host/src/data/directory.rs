@@ -108,6 +108,7 @@ pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
 /// A data set from its pairs of files. Without names of classes these are the numbers up to the largest label to train on.
 pub(super) fn assemble(name: String, train: &Pair, test: Option<&Pair>, classes: Option<&[&str]>) -> Result<Dataset, DataError> {
     let (shape, train_samples) = train.samples()?;
+    let numbered = classes.is_none();
     let numbers = || (0..=train_samples.labels.iter().copied().max().unwrap_or(0)).map(|label| label.to_string()).collect();
     let classes: Vec<String> = classes.map_or_else(numbers, |names| names.iter().map(|name| name.to_string()).collect());
     train.check_labels(&train_samples, classes.len())?;
@@ -120,7 +121,7 @@ pub(super) fn assemble(name: String, train: &Pair, test: Option<&Pair>, classes:
         test.check_labels(&samples, classes.len())?;
         test_samples = Some(samples);
     }
-    Dataset { name, shape, classes, train: train_samples, test: test_samples }.checked()
+    Ok(Dataset { name, shape, classes, numbered, train: train_samples, test: test_samples })
 }
 
 /// The shape of one sample: (n, features), (n, H, W) or (n, C, H, W).
@@ -148,7 +149,7 @@ mod tests {
     }
 
     fn refusal(files: &[(&str, Vec<u8>)]) -> String {
-        load(directory(files).path()).unwrap_err().to_string()
+        load(directory(files).path()).and_then(Dataset::checked).unwrap_err().to_string()
     }
 
     const IMAGES: &str = "train-images-idx3-ubyte";

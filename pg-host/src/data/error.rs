@@ -174,6 +174,14 @@ pub enum DataError {
         /// The data set.
         data: String,
     },
+    /// No test part, and none can be put aside.
+    #[error("{data} has {samples} samples, too few samples to put a test part aside: give --test FILE or more rows")]
+    NoTestPart {
+        /// The data set.
+        data: String,
+        /// How many samples there are.
+        samples: usize,
+    },
     /// A share of samples to hold out that makes no sense.
     #[error("the fraction of samples to hold out is {0}; it must be between 0 and 0.9")]
     Fraction(f64),

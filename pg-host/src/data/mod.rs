@@ -38,7 +38,9 @@ pub struct Dataset {
     pub shape: Shape,
     /// The name of each class; a label is an index into them.
     pub classes: Vec<String>,
-    /// Samples to learn from; every class has at least one.
+    /// Whether the classes have no names but their numbers, as in an IDX file.
+    pub numbered: bool,
+    /// Samples to learn from; a class may be absent before [`Dataset::checked`].
     pub train: Samples,
     /// Samples never learnt from, when the data set brings its own; some classes may be absent.
     pub test: Option<Samples>,
@@ -121,8 +123,8 @@ pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataErr
 }
 
 impl Dataset {
-    /// The last gate of every source: at least two classes, and a sample of each to learn from.
-    fn checked(self) -> Result<Self, DataError> {
+    /// The gate to training: at least two classes, and a sample of each to learn from. Scoring and predicting need neither.
+    pub fn checked(self) -> Result<Self, DataError> {
         if let [only] = &self.classes[..] {
             return Err(DataError::OneClass { data: self.name, class: only.clone() });
         }

@@ -49,7 +49,7 @@ pub(super) fn load(path: &Path, options: &CsvOptions) -> Result<Dataset, DataErr
         None => None,
     };
     let train = samples(train, &classes, path)?;
-    Dataset { name: last_part(path), shape, classes, train, test }.checked()
+    Ok(Dataset { name: last_part(path), shape, classes, numbered: false, train, test })
 }
 
 /// The different labels: by number if all are numbers, else by letter.
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_a_file_of_one_class() {
-        assert!(load_text("1,x\n2,x\n", None, None).unwrap_err().to_string().contains("train.csv are of one class, x;"));
+    fn a_file_of_one_class_is_read_and_not_trained_on() {
+        assert!(load_text("1,x\n2,x\n", None, None).unwrap().checked().unwrap_err().to_string().contains("train.csv are of one class, x;"));
     }
 }
