@@ -241,6 +241,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_network_that_is_asked_for_has_its_usual_batch() {
+        let zoo = crate::zoo();
+        let nets = ["mlp-64-32-10", "mlp-9-24-11", "mlp-784-128-10"].map(String::from).to_vec();
+        let options = BenchOptions { nets, batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, json: false };
+        let batches: Vec<usize> = choose(&zoo, &options).unwrap().iter().map(|choice| choice.1).collect();
+        assert_eq!(batches, [32, 64, 64]);
+    }
+
+    #[test]
     fn every_usual_step_is_measured_and_its_share_is_that_of_the_peak() {
         let options =
             BenchOptions { nets: vec![], batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, json: false };

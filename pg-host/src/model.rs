@@ -82,6 +82,8 @@ pub struct Outcome<'a> {
     pub options: &'a TrainOptions,
     /// Whole epochs that were done.
     pub epochs: u32,
+    /// The steps that were done, of a run that ended early.
+    pub stopped_after: Option<u32>,
     /// `name=value`, separated by spaces.
     pub scores: &'a str,
 }
@@ -90,7 +92,10 @@ impl Outcome<'_> {
     /// Writes the model file and returns its size in bytes.
     pub fn save(&self, path: &Path) -> Result<usize, Failure> {
         let (network, classes) = (self.network.text(), self.classes.join("\n"));
-        let options = self.options.provenance();
+        let mut options = self.options.provenance();
+        if let Some(steps) = self.stopped_after {
+            options += &format!(" steps={steps}");
+        }
         let model = Model {
             network: &network,
             normalisation: self.statistics.normalisation(),

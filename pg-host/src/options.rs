@@ -10,8 +10,9 @@ use pg_core::population::Population;
 use pg_core::schedule::Schedule;
 use serde::{Serialize, Serializer};
 
-use crate::data::CsvOptions;
+use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
+use crate::model::one_line;
 use crate::training::Recipe;
 
 /// The largest population.
@@ -185,7 +186,11 @@ impl TrainOptions {
             other => format!("{name}={other}"),
         };
         let kept = options.iter().filter(|(name, _)| !["data", "net", "seed", "threads", "out"].contains(&name.as_str()));
-        kept.map(written).collect::<Vec<_>>().join(" ")
+        let CsvOptions { label, test } = &self.data.csv;
+        let test = test.as_deref().map(last_part);
+        let csv = [("label", label.as_ref()), ("test", test.as_ref())];
+        let csv = csv.into_iter().filter_map(|(name, value)| Some(format!("{name}={}", one_line(value?))));
+        kept.map(written).chain(csv).collect::<Vec<_>>().join(" ")
     }
 
     /// The training run that they ask for.

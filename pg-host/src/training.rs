@@ -107,6 +107,7 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
     let mut engine = network.engine(Task { population, loss, seed, batch: batch_size, threads });
     let mut parameters = network.initialise(recipe.initialise, seed);
     let [mut gradient, mut velocity, mut snapshot] = [(); 3].map(|()| Memory::zeros(parameters.len()));
+    snapshot.copy_from_slice(&parameters);
     let mut inputs = Memory::zeros(batch_size * input);
     let mut labels = Vec::with_capacity(batch_size);
     let mut order: Vec<u32> = Vec::with_capacity(samples.len());
@@ -135,7 +136,7 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
             snapshot.copy_from_slice(&parameters);
             let rate = recipe.rate * recipe.schedule.factor(step, steps);
             recipe.optimiser.step::<Widest>(rate, &gradient, &mut velocity, &mut parameters);
-            // Before anyone may stop the run: no loss would follow that tells. Without a short circuit, for the sake of the lanes.
+            // A layer may hide an infinite weight from the loss. Without a short circuit, for the sake of the lanes.
             if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
                 parameters.copy_from_slice(&snapshot);
                 end = diverged;
@@ -145,7 +146,15 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
             passes += recipe.passes() * members.len() as u64;
             sum += f64::from(loss);
             loss_nats = sum / (i + 1) as f64;
-            if !observer.step(members.len(), loss) {
+            let stopped = !observer.step(members.len(), loss);
+            // What is to be saved is held to the same rule: the last step has no other loss after it.
+            if (stopped || step == steps) && engine.gradient(step, &parameters, &batch, &mut gradient).is_err() {
+                parameters.copy_from_slice(&snapshot);
+                step -= 1;
+                end = diverged;
+                break 'run;
+            }
+            if stopped {
                 end = End::Stopped;
                 break 'run;
             }

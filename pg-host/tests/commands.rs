@@ -67,6 +67,38 @@ fn labels_of_other_data_are_matched_by_the_names_of_the_classes() {
 }
 
 #[test]
+fn data_to_score_may_have_one_row_one_class_or_gaps_and_are_scored_whole() {
+    let program = Program::new();
+    let row = |i: u32| (0..9).map(|f| format!("{}.5,", (i * 31 + f * 17) % 13)).collect::<String>() + &format!("c{}\n", i % 11);
+    program.write("all.csv", (0..110).map(row).collect::<String>());
+    program.write("one.csv", row(4));
+    program.write("class.csv", row(4) + &row(15) + &row(26));
+    program.text("train --data all.csv --epochs 1");
+    for (name, rows) in [("one", 1), ("class", 3)] {
+        let evaluated = program.json(&format!("eval model.pg --data {name}.csv"));
+        assert_eq!((&evaluated["samples"], &evaluated["part"], &evaluated["carved"]), (&rows.into(), &"all".into(), &false.into()));
+        assert_eq!(program.text(&format!("predict model.pg --data {name}.csv")).lines().count(), rows + 1);
+    }
+    let evaluated = program.json("eval model.pg --data all.csv");
+    assert_eq!((&evaluated["samples"], &evaluated["part"], &evaluated["carved"]), (&22.into(), &"test".into(), &true.into()));
+}
+
+#[test]
+fn numbers_of_an_idx_file_are_the_outputs_of_a_model_with_named_classes() {
+    let program = Program::new();
+    program.text("train --data fashion-tiny --epochs 1 --population 0 --batch 100");
+    let head = [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 28, 0, 0, 0, 28];
+    program.write("mine/train-images-idx3-ubyte", [&head[..], &[9; 2 * 784]].concat());
+    program.write("mine/train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 2, 1, 7]);
+    let evaluated = program.json("eval model.pg --data mine");
+    let support = |class: usize| (evaluated["per_class"][class]["name"].clone(), evaluated["per_class"][class]["support"].clone());
+    assert_eq!((support(1), support(7)), (("Trouser".into(), 1.into()), ("Sneaker".into(), 1.into())));
+    program.write("mine/train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 2, 1, 10]);
+    let (sentence, code) = program.refusal("eval model.pg --data mine");
+    assert_eq!((&sentence[..], code), ("mine has 11 classes, and the model 10 outputs", 1));
+}
+
+#[test]
 fn inspect_shows_everything() {
     let program = Program::new();
     program.trained();
@@ -91,7 +123,7 @@ fn nets_lists_the_zoo() {
     let training = 4 * Net::PARAMS + Net::FILTERS + Workspace::len::<Net, Scalar>(8);
     let expected = json!({
         "name": "mlp-64-32-10", "family": "mlp", "input": [1, 8, 8], "classes": 10, "params": 2410, "macs": 2368,
-        "inference_ram_bytes": 424, "training_ram_bytes": 4 * training,
+        "inference_ram_bytes": 4 * (Net::PARAMS + Net::TAPE), "training_ram_bytes": 4 * training,
     });
     assert_eq!(nets[1], expected);
     assert!(program.text("nets").contains("mlp-784-128-10"));

@@ -60,7 +60,7 @@ fn data_that_do_not_fit() {
         1,
         &["digits has 1x8x8 inputs and 10 classes, `mlp-784-128-10` takes 1x28x28 inputs", "try --net mlp-64-64-32-10"],
     );
-    refuses(&program, "train --data digit", 1, &["did you mean `digits`?"]);
+    refuses(&program, "train --data digit", 2, &["did you mean `digits`?"]);
     refuses(&program, "train --data nowhere.csv", 1, &["nowhere.csv cannot be read"]);
     program.write("two.csv", "1,2,a\n3,4,b\n5,6,a\n7,8,b\n1,2,a\n3,4,b\n5,6,a\n7,8,b\n1,2,a\n3,4,b\n");
     refuses(
@@ -85,6 +85,16 @@ fn tables_with_mistakes() {
         refuses(&program, &format!("train --data {name}.csv"), 1, parts);
     }
     program.write("good.csv", "1,2,x\n3,4,y\n");
+    refuses(
+        &program,
+        "train --data good.csv",
+        1,
+        &["good.csv has 2 samples, too few samples to put a test part aside: give --test FILE or more rows"],
+    );
+    refuses(&program, "train --data good.csv --out ./good.csv", 2, &["--out must not be the file of --data", "and is ./good.csv"]);
+    program.write("test.csv", "1,2,x\n");
+    refuses(&program, "train --data good.csv --test test.csv --out test.csv", 2, &["--out must not be the file of --test"]);
+    assert_eq!(program.bytes("good.csv"), b"1,2,x\n3,4,y\n");
     refuses(&program, "train --data good.csv --label 7", 1, &["7"]);
 }
 

@@ -84,8 +84,61 @@ fn a_loss_that_is_no_number_ends_the_run_and_keeps_the_last_finite_parameters() 
     let (sentence, code) = program.refusal(&format!("{QUICK} --rate 1e6"));
     assert_eq!(code, 1);
     assert!(sentence.contains("no longer a finite number") && sentence.contains("try a smaller --rate or a smaller --rho"), "{sentence}");
-    assert!(sentence.contains("model.pg holds the parameters from before that epoch (0 of 2 epochs done)"), "{sentence}");
-    assert!(program.json("eval model.pg")["nll"].as_f64().unwrap() < 10.0);
+    assert!(sentence.contains("model.pg holds the last parameters with a finite loss, after "), "{sentence}");
+    let steps = sentence.split("after ").last().unwrap().split(' ').next().unwrap();
+    let shown = program.json("inspect model.pg");
+    assert!(shown["provenance"]["options"].as_str().unwrap().ends_with(&format!(" steps={steps}")), "{sentence}, {shown}");
+    assert!(steps.parse::<u32>().unwrap() > 0 && shown["segments"][0]["norm"].is_f64());
+}
+
+#[test]
+fn a_run_that_diverges_at_once_leaves_the_model_that_was_there() {
+    let program = Program::new();
+    let line = format!("{QUICK} --rate 1e38");
+    let (sentence, code) = program.refusal(&line);
+    assert!(code == 1 && sentence.ends_with("and model.pg was not written") && !program.path("model.pg").exists(), "{sentence}");
+    program.write("model.pg", "a good model");
+    let (sentence, _) = program.refusal(&line);
+    assert!(sentence.contains("try a smaller --rate") && sentence.ends_with("and model.pg is untouched"), "{sentence}");
+    // One step whose parameters are finite and overflow in the next pass.
+    program.refusal("train --net mlp-64-32-10 --epochs 1 --population 0 --batch 5000 --rate 1e25");
+    assert_eq!(program.bytes("model.pg"), b"a good model");
+}
+
+/// Ends the run at its first step, whatever that step did to the parameters.
+struct Impatient;
+
+impl pg_host::training::Observer for Impatient {
+    fn step(&mut self, _: usize, _: f32) -> bool {
+        false
+    }
+}
+
+#[test]
+fn a_run_that_is_stopped_after_a_step_that_overflowed_has_finite_parameters() {
+    use pg_host::training::{End, train};
+    let arguments = ["pg-host", "train", "--rate", "3e38", "--batch", "1"].map(std::ffi::OsString::from);
+    let Ok(pg_host::cli::Command::Train(options)) = pg_host::cli::parse(arguments) else { panic!("no train") };
+    let zoo = pg_host::zoo();
+    let network = zoo.iter().find(|entry| entry.name() == "mlp-64-32-10").unwrap().network();
+    let samples = pg_host::data::Samples { inputs: vec![1e3; 64], labels: vec![1] };
+    let trained = train(network, &options.recipe(), &samples, &mut Impatient);
+    assert_eq!((trained.end, trained.steps), (End::Diverged { epoch: 1, step: 1 }, 0));
+    assert!(trained.parameters.iter().all(|p| p.is_finite()));
+}
+
+#[test]
+fn the_provenance_names_label_and_test_file_and_the_advice_can_be_copied() {
+    let program = Program::new();
+    let row = |i: u32| (0..9).map(|f| format!("{}.5,", (i * 31 + f * 17) % 13)).collect::<String>() + &format!("c{}\n", i % 11);
+    let rows = || (0..44).map(row).collect::<String>();
+    program.write("my data.csv", rows());
+    program.write("parts/test.csv", rows());
+    let output = program.command("train --epochs 1 --label 9 --test parts/test.csv --data").arg("my data.csv").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("eval model.pg --data 'my data.csv' --label 9 --test parts/test.csv "), "{text}");
+    let options = program.json("inspect model.pg")["provenance"]["options"].clone();
+    assert!(options.as_str().unwrap().ends_with(" label=9 test=test.csv"), "{options}");
 }
 
 #[test]

@@ -66,7 +66,11 @@ fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Ve
     }
     let classes: Vec<String> = known.model.classes.iter().map(String::from).collect();
     let (found, outputs) = (data.classes.len(), sizes.outputs);
-    let named = data.classes.iter().all(|name| classes.contains(name));
+    // A class that has no sample need not be known.
+    let mut used = vec![false; found];
+    let labels = data.train.labels.iter().chain(data.test.iter().flat_map(|test| &test.labels));
+    labels.for_each(|&label| used[usize::from(label)] = true);
+    let named = data.classes.iter().zip(&used).all(|(name, used)| !used || classes.contains(name));
     // Numbers are not names: where they are not the model's own, they are its outputs.
     if classes.is_empty() || data.numbered && !named {
         if found > outputs || found < outputs && !data.numbered {
@@ -79,12 +83,13 @@ fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Ve
         };
         return Ok((data, classes));
     }
-    let place = |name: &String| {
+    let place = |(name, &used): (&String, &bool)| {
         let unknown =
             || anyhow::anyhow!("{} has the class `{name}`, which the model does not know; it knows {}", data.name, classes.join(", "));
-        classes.iter().position(|class| class == name).map(|class| class as u16).ok_or_else(unknown)
+        let place = classes.iter().position(|class| class == name).or((!used).then_some(0));
+        place.map(|class| class as u16).ok_or_else(unknown)
     };
-    let places = data.classes.iter().map(place).collect::<Result<Vec<u16>, _>>()?;
+    let places = data.classes.iter().zip(&used).map(place).collect::<Result<Vec<u16>, _>>()?;
     for part in [Some(&mut data.train), data.test.as_mut()].into_iter().flatten() {
         part.labels.iter_mut().for_each(|label| *label = places[usize::from(*label)]);
     }
@@ -97,7 +102,7 @@ fn takes(entry: &Entry, input: Shape) -> String {
 
 /// A word for a shell's command line: quoted when it would not be one word otherwise.
 fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_alphanumeric() || "-_./\\:,=+@%".contains(c);
+    let plain = |c: char| c.is_alphanumeric() || "-_./:,=+@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) { text.into() } else { format!("'{}'", text.replace('\'', "'\\''")) }
 }
 

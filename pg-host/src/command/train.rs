@@ -1,11 +1,12 @@
 //! `train`: from data to a model file and a report.
 
+use std::path::Path;
 use std::time::Instant;
 
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{invocation, json_text, load, say};
+use super::{invocation, json_text, load, quoted, say};
 use crate::any_network::AnyNetwork;
 use crate::data::Samples;
 use crate::entry::Entry;
@@ -25,8 +26,9 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     if let Some(name) = &options.net {
         choose::by_name(networks, name)?;
     }
+    spare_the_data(options)?;
     check_writable(&options.out).map_err(anyhow::Error::from)?;
-    let divided = divide(load(&options.data)?)?;
+    let divided = divide(load(&options.data)?.checked()?)?;
     let (name, carved) = (divided.data.name.clone(), divided.carved);
     let (shape, classes) = (divided.data.shape, divided.data.classes.len());
     let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
@@ -55,6 +57,17 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     let elapsed = started.elapsed().as_secs_f64();
     watcher.progress.finish();
     let validation = watcher.scores;
+    let path = options.out.display().to_string();
+    let rho = if options.population > 0 { " or a smaller --rho" } else { "" };
+    let diverged = |kept: String| {
+        let End::Diverged { epoch, step } = trained.end else { return Ok(()) };
+        let what = "the loss was no longer a finite number";
+        Err(anyhow!("{what} in step {step} of epoch {epoch}: try a smaller --rate{rho}; {kept}"))
+    };
+    if trained.steps == 0 {
+        let old = if options.out.exists() { format!("{path} is untouched") } else { format!("{path} was not written") };
+        diverged(format!("no step had a finite loss after it, and {old}"))?;
+    }
     let test = evaluation::scores(entry.network(), &trained.parameters, &prepared.test, &prepared.classes);
     let outcome = Outcome {
         network: entry.network(),
@@ -64,23 +77,31 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
         data: &name,
         options,
         epochs: trained.epochs,
+        stopped_after: (trained.end != End::Complete).then_some(trained.steps),
         scores: &format!("test_macro_f1={:.4} test_accuracy={:.4} test_samples={}", test.macro_f1, test.accuracy, prepared.test.len()),
     };
     let bytes = outcome.save(&options.out)?;
-    let path = options.out.display().to_string();
-    if let End::Diverged { epoch, step } = trained.end {
-        let rho = if options.population > 0 { " or a smaller --rho" } else { "" };
-        let before = trained.epochs;
-        return Err(anyhow!(
-            "the loss was no longer a finite number in step {step} of epoch {epoch}: try a smaller --rate{rho}; \
-             {path} holds the parameters from before that epoch ({before} of {} epochs done)",
-            options.epochs
-        )
-        .into());
-    }
+    diverged(format!(
+        "{path} holds the last parameters with a finite loss, after {} steps ({} of {} epochs done)",
+        trained.steps, trained.epochs, options.epochs
+    ))?;
     let report = Report { options, entry, name, carved, trained, test, validation, elapsed, bytes, path };
     let samples = [prepared.train.len(), prepared.validation.len(), prepared.test.len()];
     Ok(if options.json { report.json(samples) } else { report.text(samples) })
+}
+
+/// Refuses to write the model over the data.
+fn spare_the_data(options: &TrainOptions) -> Result<(), Failure> {
+    let Ok(out) = options.out.canonicalize() else { return Ok(()) };
+    let files = [("data", Some(Path::new(&options.data.name))), ("test", options.data.csv.test.as_deref())];
+    let same = |file: &Path| file.is_file() && file.canonicalize().is_ok_and(|file| file == out);
+    match files.into_iter().find(|(_, file)| file.is_some_and(same)) {
+        Some((option, _)) => Err(Failure::Usage(format!(
+            "--out must not be the file of --{option}, which the model would replace, and is {}",
+            options.out.display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Shows the progress, scores the validation samples after each epoch, and ends the run on Ctrl-C.
@@ -181,10 +202,10 @@ impl Report<'_> {
 
     /// What to try now: lines that can be copied.
     fn next(&self) -> String {
-        let (me, path, data) = (invocation(), &self.path, &self.options.data);
-        let mut given = if data.name == "digits" { String::new() } else { format!(" --data {}", data.name) };
-        given += &data.csv.label.as_ref().map(|label| format!(" --label {label}")).unwrap_or_default();
-        given += &data.csv.test.as_ref().map(|test| format!(" --test {}", test.display())).unwrap_or_default();
+        let (me, path, data) = (invocation(), quoted(&self.path), &self.options.data);
+        let test = data.csv.test.as_ref().map(|test| test.display().to_string());
+        let given = [("data", (data.name != "digits").then_some(&data.name)), ("label", data.csv.label.as_ref()), ("test", test.as_ref())];
+        let given: String = given.into_iter().filter_map(|(option, value)| Some(format!(" --{option} {}", quoted(value?)))).collect();
         let (population, what) = match self.options.population {
             0 => (8, "the same with a population of noisy copies"),
             _ => (0, "the same without the population: plain SGD"),

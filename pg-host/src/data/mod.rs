@@ -154,7 +154,7 @@ fn unpack(file: &str, bytes: Vec<u8>) -> Result<Vec<u8>, DataError> {
 }
 
 /// The last part of a path, for a name that tells nothing of the machine.
-fn last_part(path: &Path) -> String {
+pub(crate) fn last_part(path: &Path) -> String {
     let full = path.canonicalize();
     let name = path.file_name().or_else(|| full.as_ref().ok()?.file_name());
     name.map_or_else(|| "data".into(), |name| name.to_string_lossy().into_owned())
