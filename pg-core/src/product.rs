@@ -6,7 +6,8 @@
 //!    is that of the naive loop, whatever the tile, the lanes or the batch;
 //! 3. rows are dealt evenly over the tiles (10 rows as 5 + 5, not 8 + 2), so that no tile is too low to hide it.
 //!
-//! Tried and dropped: prefetching what sums are added to (no gain); tiles of 11 or 12 rows (their row pointers do not fit the 16 integer registers: three times slower).
+//! Tried and dropped: prefetching what sums are added to (no gain); tiles of 11 or 12 rows (their row pointers do not fit the 16 integer
+//! registers: much slower).
 //! Callers say how A and B lie in memory ([`Left`], [`Right`]) and where the sums go ([`Sums`]); nothing is allocated.
 
 use crate::form::Form;
@@ -392,8 +393,8 @@ fn tile<L: Lane, const ROWS: usize, const COLUMNS: usize>(
     }
 }
 
-/// Tiles of so many sums take four terms between two rounds of index arithmetic, which saves a tenth of their time; smaller tiles
-/// would gain little and cost minutes of compilation.
+/// Tiles of so many sums take four terms between two rounds of index arithmetic; smaller tiles gain nothing by it and take four times as
+/// long to compile.
 const UNROLLED_FROM: usize = 16;
 
 /// Adds one term to every sum of a tile.
