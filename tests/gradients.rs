@@ -29,8 +29,9 @@ const EVERYTHING: &[Layer] = &[
 ];
 
 /// Layers that change the input on the tape, tuples in tuples, an activation at the end.
-type Odd = Sequential<Vector<5>, (Tanh, (Dense<6>, Relu), LeakyRelu<25>, (Dense<3>, (Sigmoid,)))>;
-const ODD: &[Layer] = &[Layer::Tanh, Layer::Dense(6), Layer::Relu, Layer::LeakyRelu(0.25), Layer::Dense(3), Layer::Sigmoid];
+type Odd = Sequential<Vector<5>, (Tanh, (Dense<6>, Relu), (), (Dense<4>, LeakyRelu<25>), (Dense<3>, (Sigmoid,)))>;
+const ODD: &[Layer] =
+    &[Layer::Tanh, Layer::Dense(6), Layer::Relu, Layer::Dense(4), Layer::LeakyRelu(0.25), Layer::Dense(3), Layer::Sigmoid];
 
 const LOSSES: [Loss; 3] =
     [Loss::CrossEntropy { label_smoothing: 0.0 }, Loss::CrossEntropy { label_smoothing: 0.1 }, Loss::MeanSquaredError];

@@ -86,7 +86,7 @@ fn the_noise_of_a_pair_sums_to_zero_and_biases_have_none() {
             let rounding = ((p - t).abs() + m.abs()) * f32::EPSILON / 2.0;
             assert!((f64::from(*p) + f64::from(*m) - 2.0 * f64::from(*t)).abs() <= f64::from(rounding));
         }
-        Mlp::segments(&mut |Segment { kind, offset, filters, fan_in }| {
+        Mlp::segments(&mut |Segment { kind, offset, filters, fan_in, .. }| {
             let moved = (offset..offset + filters * fan_in).filter(|&i| plus[i] != theta[i]).count();
             assert!(if kind == SegmentKind::Bias { moved == 0 } else { moved > filters * fan_in - 3 });
         });

@@ -21,13 +21,14 @@ impl Initialise {
         let mut group = None;
         N::segments(&mut |segment| {
             let range = &mut parameters[segment.offset..][..segment.filters * segment.fan_in];
-            if segment.kind == SegmentKind::Bias {
-                range.fill(0.0);
-                return;
+            match segment.kind {
+                SegmentKind::Weight => {}
+                SegmentKind::Bias | SegmentKind::Mean => return range.fill(0.0),
+                SegmentKind::Gain | SegmentKind::Variance => return range.fill(1.0),
             }
             let variance = match self {
                 Initialise::He => 2.0 / segment.fan_in as f32,
-                Initialise::Xavier => 2.0 / (segment.fan_in + segment.filters) as f32,
+                Initialise::Xavier => 2.0 / (segment.fan_in + segment.fan_out) as f32,
             };
             let deviation = libm::sqrtf(variance);
             for (i, weight) in (segment.offset..).zip(range) {

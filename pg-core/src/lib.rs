@@ -27,8 +27,7 @@ pub mod schedule;
 pub mod shape;
 pub mod zoo;
 
-mod product;
-mod transpose;
+mod kernels;
 
 pub use lane::{Lane, Widest, f32x4, f32x8, f32x16};
 pub use network::{Network, Sequential};

@@ -10,7 +10,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::form::Form;
-use crate::layers::{Layer, Pass, Segment, larger};
+use crate::layers::{Activation, Buffers, Layer, Pass, Segment, larger};
 use crate::shape::{Shape, Shaped};
 
 /// A network of fixed size. All sizes count `f32`s, for one sample where they hold activations.
@@ -19,14 +19,18 @@ pub trait Network: 'static {
     const INPUT: Shape;
     /// Outputs: classes, or targets of a regression.
     const OUTPUTS: usize;
-    /// Parameters.
+    /// Parameters, running statistics included.
     const PARAMS: usize;
+    /// Parameters that are running statistics: measured, not trained.
+    const STATISTICS: usize;
     /// The tape of a training pass, input included.
     const TAPE: usize;
     /// Each of the two gradient buffers of a backward pass.
     const WIDTH: usize;
-    /// Scratch of a backward pass with samples in lanes; none is needed with members in lanes or scalar.
+    /// Scratch of a pass.
     const SCRATCH: usize;
+    /// Scratch of a backward pass besides, with samples in lanes; none is needed with members in lanes or scalar.
+    const TRANSPOSED: usize;
     /// Filters: rows of weights with a noise scale of their own.
     const FILTERS: usize;
     /// Multiply-adds of a forward pass.
@@ -35,6 +39,8 @@ pub trait Network: 'static {
     const TRAINING_MACS: usize;
     /// Whether a forward pass changes the input on the tape.
     const OVERWRITES_INPUT: bool;
+    /// Whether a layer mixes samples, so that a batch is one pass whatever its size.
+    const WHOLE_BATCH: bool;
 
     /// Writes the network as its type is written in Rust, without spaces.
     ///
@@ -46,18 +52,13 @@ pub trait Network: 'static {
     fn segments(visit: &mut dyn FnMut(Segment));
 
     /// Runs the network on the input at the front of `tape`; the output is left at its end.
-    fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]);
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32], scratch: &mut [f32]);
 
     /// Adds the gradient of the parameters to `gradient` (see [`Pass::adds`]), from the tape and the output's gradient in `dy`.
-    fn backward<F: Form>(
-        pass: &Pass,
-        parameters: &[f32],
-        tape: &[f32],
-        scratch: &mut [f32],
-        dy: &mut [f32],
-        dx: &mut [f32],
-        gradient: &mut [f32],
-    );
+    fn backward<F: Form>(pass: &Pass, parameters: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]);
+
+    /// Takes the batch statistics of a forward pass into the running statistics: [`Layer::estimate`].
+    fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], tape: &[f32]);
 
     /// A number that stands for the network's text. Parameters fit a network only if this is equal.
     fn fingerprint() -> u64 {
@@ -89,13 +90,16 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const INPUT: Shape = In::SHAPE;
     const OUTPUTS: usize = Layers::OUT.len();
     const PARAMS: usize = Layers::PARAMS;
+    const STATISTICS: usize = Layers::STATISTICS;
     const TAPE: usize = In::SHAPE.len() + Layers::TAPE;
     const WIDTH: usize = larger(Layers::WIDTH, Layers::OUT.len());
     const SCRATCH: usize = Layers::SCRATCH;
+    const TRANSPOSED: usize = Layers::TRANSPOSED;
     const FILTERS: usize = Layers::FILTERS;
     const MACS: usize = Layers::MACS;
     const TRAINING_MACS: usize = 3 * Layers::MACS - Layers::FIRST_MACS;
     const OVERWRITES_INPUT: bool = Layers::OVERWRITES_INPUT;
+    const WHOLE_BATCH: bool = Layers::WHOLE_BATCH;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         let Shape { channels, height, width } = In::SHAPE;
@@ -109,24 +113,23 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     }
 
     fn segments(visit: &mut dyn FnMut(Segment)) {
-        Layers::segments(0, visit);
+        Layers::segments(0, Activation::Linear, visit);
     }
 
     #[inline]
-    fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]) {
-        Layers::forward::<F>(pass, parameters, tape);
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32], scratch: &mut [f32]) {
+        let (x, tape) = tape.split_at_mut(In::SHAPE.len() * pass.columns * F::COLUMN);
+        Layers::forward::<F>(pass, parameters, x, tape, scratch);
     }
 
     #[inline]
-    fn backward<F: Form>(
-        pass: &Pass,
-        parameters: &[f32],
-        tape: &[f32],
-        scratch: &mut [f32],
-        dy: &mut [f32],
-        dx: &mut [f32],
-        gradient: &mut [f32],
-    ) {
-        Layers::backward::<F>(pass, parameters, tape, scratch, dy, dx, gradient);
+    fn backward<F: Form>(pass: &Pass, parameters: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
+        let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
+        Layers::backward::<F>(pass, parameters, x, tape, buffers, scratch, gradient);
+    }
+
+    fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], tape: &[f32]) {
+        let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
+        Layers::estimate::<F>(pass, share, parameters, x, tape);
     }
 }

@@ -8,6 +8,7 @@
 
 use wide::u64x8;
 
+pub use crate::lane::Word;
 use crate::lane::{Bits, Lane};
 use crate::math;
 
@@ -108,6 +109,8 @@ pub enum Purpose {
     Initialise = 1,
     /// The order of the samples in an epoch.
     Shuffle = 2,
+    /// Which elements a layer loses in training.
+    Masks = 4,
 }
 
 /// One stream of random numbers, for example the noise of one pair of members at one step.
@@ -177,6 +180,12 @@ impl Stream {
                 write_signs(words[w], signs);
             }
         }
+    }
+
+    /// Random words for the masks of `layer`: one Philox block for each lane, that of `sample` and those behind it.
+    pub(crate) fn masks<B: Bits>(&self, layer: u32, block: u32, sample: u32) -> [B; 4] {
+        // Four bits of purpose, eight of layer, twenty of block: 2²³ elements.
+        B::philox([sample, self.place[0], self.place[1], self.place[2] | layer << 4 | block << 12], self.key)
     }
 
     /// A uniform integer below `bound`, from word 0 of block `index`: multiply and shift (Lemire, 2019), biased by less than

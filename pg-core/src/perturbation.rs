@@ -77,7 +77,7 @@ fn walk<N: Network, L: Lane>(
     let mut noise = [0.0; CHUNK];
     let mut made = None;
     let mut next = 0;
-    N::segments(&mut |Segment { kind, offset, filters, fan_in }| {
+    N::segments(&mut |Segment { kind, offset, filters, fan_in, .. }| {
         if kind != SegmentKind::Weight {
             visit(offset, filters * fan_in, 0.0, &[]);
             return;

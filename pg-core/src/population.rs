@@ -16,13 +16,13 @@
 //! population.
 
 use crate::form::Form;
+use crate::kernels::transpose::transpose;
 use crate::lane::Lane;
-use crate::layers::Pass;
+use crate::layers::{Buffers, Draw, Mode, Pass};
 use crate::loss::{Loss, MAX_LANES, Targets};
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
 use crate::perturbation::{Distribution, mirror, noise_scales, perturb, perturb_lane};
-use crate::transpose::transpose;
 
 /// The most samples in one forward and backward pass; a larger batch is summed shard by shard.
 pub const SHARD: usize = 64;
@@ -63,10 +63,14 @@ pub enum StepError {
 /// The memory of a pass, lent by the caller: one block, cut into its parts.
 pub struct Workspace<'a> {
     tape: &'a mut [f32],
-    dy: &'a mut [f32],
-    dx: &'a mut [f32],
+    buffers: Buffers<'a>,
     scratch: &'a mut [f32],
     shard: &'a mut [f32],
+}
+
+/// Samples in one pass over a batch of `samples`: [`SHARD`] at most, unless the network needs all of them at once.
+const fn shard<N: Network>(samples: usize) -> usize {
+    if samples < SHARD || N::WHOLE_BATCH { samples } else { SHARD }
 }
 
 /// Parts of a workspace start at multiples of this many `f32`s: a cache line, a vector.
@@ -80,15 +84,15 @@ impl<'a> Workspace<'a> {
 
     /// The ends of the parts.
     const fn sizes<N: Network, F: Form>(samples: usize) -> [usize; 5] {
-        let shard = if samples < SHARD { samples } else { SHARD };
+        let shard = shard::<N>(samples);
         let element = shard.div_ceil(F::SAMPLES) * F::COLUMN;
         let transposes = F::WEIGHT == 1 && F::COLUMN > 1;
         let parts = [
             N::TAPE * element,
             N::WIDTH * element,
             N::WIDTH * element,
-            if transposes { N::SCRATCH * element } else { 0 },
-            if samples > SHARD { N::PARAMS } else { 0 },
+            (N::SCRATCH + if transposes { N::TRANSPOSED } else { 0 }) * element,
+            if samples > shard { N::PARAMS } else { 0 },
         ];
         let mut ends = [0; 5];
         let mut end = 0;
@@ -111,7 +115,7 @@ impl<'a> Workspace<'a> {
         let (memory, scratch) = memory.split_at_mut(dx);
         let (memory, dx) = memory.split_at_mut(dy);
         let (tape, dy) = memory.split_at_mut(tape);
-        Self { tape, dy, dx, scratch, shard }
+        Self { tape, buffers: Buffers { dy, dx }, scratch, shard }
     }
 }
 
@@ -147,29 +151,60 @@ fn fill_input<F: Form>(elements: usize, pass: &Pass, inputs: &[f32], tape: &mut 
 /// # Panics
 /// When the workspace was made for fewer samples.
 pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], samples: usize, workspace: &'a mut Workspace) -> &'a [f32] {
-    let pass = Pass { samples, columns: F::columns(samples), members: 1, adds: false, wants_input_gradient: false, input_rows: None };
+    run::<N, F>(&Pass::infer(samples, F::columns(samples)), parameters, inputs, workspace)
+}
+
+/// A forward pass; returns the outputs.
+fn run<'a, N: Network, F: Form>(pass: &Pass, parameters: &[f32], inputs: &[f32], workspace: &'a mut Workspace) -> &'a [f32] {
     let element = pass.columns * F::COLUMN;
     let tape = &mut workspace.tape[..N::TAPE * element];
-    fill_input::<F>(N::INPUT.len(), &pass, inputs, tape);
-    N::forward::<F>(&pass, parameters, tape);
+    fill_input::<F>(N::INPUT.len(), pass, inputs, tape);
+    N::forward::<F>(pass, parameters, tape, workspace.scratch);
     &tape[(N::TAPE - N::OUTPUTS) * element..]
 }
 
-/// Adds (without `adds`: writes) the gradients of the mean loss over `batch` at the parameters of `members` networks to `gradient`,
+/// Takes a batch of `samples` inputs into the running statistics among `parameters`; `seen` is how many samples were taken before, 0 to start
+/// afresh. The statistics are those of all samples so far, of the central network without masks.
+///
+/// A network without such statistics is left alone.
+///
+/// # Panics
+/// When the workspace was made for fewer samples, or with members in lanes.
+pub fn estimate<N: Network, F: Form>(parameters: &mut [f32], inputs: &[f32], samples: usize, seen: usize, workspace: &mut Workspace) {
+    assert!(F::WEIGHT == 1, "statistics are those of one network");
+    if N::STATISTICS == 0 {
+        return;
+    }
+    let pass = Pass { mode: Mode::Estimate, ..Pass::infer(samples, F::columns(samples)) };
+    run::<N, F>(&pass, parameters, inputs, workspace);
+    let share = samples as f32 / (seen + samples) as f32;
+    N::estimate::<F>(&pass, share, parameters, workspace.tape);
+}
+
+/// Which members a pass computes, and what their random masks are keyed by.
+#[derive(Clone, Copy, Debug)]
+pub struct Cohort {
+    /// How many: one with samples in lanes or scalar, up to `LANES` with members in lanes.
+    pub count: usize,
+    /// The first of them, the seed and the step.
+    pub draw: Draw,
+}
+
+/// Adds (without `adds`: writes) the gradients of the mean loss over `batch` at the parameters of `members` to `gradient`,
 /// in the order of the members, and returns the mean loss of each.
 ///
-/// With samples in lanes or scalar there is one member; with members in lanes there are up to `LANES`, and the batch has at most
-/// [`SHARD`] samples. `refill` says whether the workspace does not yet hold the input of this batch.
+/// With members in lanes the batch has at most [`SHARD`] samples, unless the network needs all of them at once. `refill` says whether the
+/// workspace does not yet hold the input of this batch.
 ///
 /// # Errors
 /// [`StepError::NonFiniteLoss`]; `gradient` is then spoilt.
 ///
 /// # Panics
-/// When a slice is too short, a label has no output, or members in lanes are given more than [`SHARD`] samples.
+/// When a slice is too short, a label has no output, or members in lanes are given more samples.
 #[allow(clippy::too_many_arguments, reason = "the memory is the caller's, part by part")]
 pub fn accumulate<N: Network, F: Form>(
     loss: &Loss,
-    members: usize,
+    members: Cohort,
     parameters: &[f32],
     batch: &Batch,
     refill: bool,
@@ -177,37 +212,43 @@ pub fn accumulate<N: Network, F: Form>(
     workspace: &mut Workspace,
     gradient: &mut [f32],
 ) -> Result<[f32; MAX_LANES], StepError> {
-    let Workspace { tape, dy, dx, scratch, shard } = workspace;
-    let sharded = batch.samples > SHARD;
+    let Workspace { tape, buffers, scratch, shard: partial } = workspace;
+    let size = shard::<N>(batch.samples);
+    let sharded = batch.samples > size;
     assert!(F::WEIGHT == 1 || !sharded, "members in lanes serve batches of up to {SHARD} samples");
     let mut totals = [0.0; MAX_LANES];
     let mut first = 0;
     while first < batch.samples {
-        let samples = (batch.samples - first).min(SHARD);
+        let samples = (batch.samples - first).min(size);
         let rows = &batch.inputs[first * N::INPUT.len()..][..samples * N::INPUT.len()];
         let targets = batch.targets.range(first, first + samples, N::OUTPUTS);
-        let adds = if sharded { first > 0 } else { adds };
-        let pass = Pass { samples, columns: F::columns(samples), members, adds, wants_input_gradient: false, input_rows: Some(rows) };
+        let pass = Pass {
+            mode: Mode::Train(Draw { first_sample: first as u32, ..members.draw }),
+            members: members.count,
+            adds: if sharded { first > 0 } else { adds },
+            input_rows: Some(rows),
+            ..Pass::infer(samples, F::columns(samples))
+        };
         let element = pass.columns * F::COLUMN;
         let tape = &mut tape[..N::TAPE * element];
         if refill || sharded || N::OVERWRITES_INPUT {
             fill_input::<F>(N::INPUT.len(), &pass, rows, tape);
         }
-        N::forward::<F>(&pass, parameters, tape);
+        N::forward::<F>(&pass, parameters, tape, scratch);
         let y = &tape[(N::TAPE - N::OUTPUTS) * element..];
-        let sums = loss.gradient::<F>(&pass, N::OUTPUTS, batch.samples, targets, y, dy);
-        if !sums[..members].iter().all(|sum| sum.is_finite()) {
+        let sums = loss.gradient::<F>(&pass, N::OUTPUTS, batch.samples, targets, y, buffers.dy);
+        if !sums[..members.count].iter().all(|sum| sum.is_finite()) {
             return Err(StepError::NonFiniteLoss);
         }
         totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        let gradient = if sharded { &mut shard[..N::PARAMS] } else { &mut *gradient };
-        N::backward::<F>(&pass, parameters, tape, scratch, dy, dx, gradient);
+        let gradient = if sharded { &mut partial[..N::PARAMS] } else { &mut *gradient };
+        N::backward::<F>(&pass, parameters, tape, buffers, scratch, gradient);
         first += samples;
     }
     if sharded && adds {
-        add::<F::Value>(shard, gradient);
+        add::<F::Value>(partial, gradient);
     } else if sharded {
-        gradient.copy_from_slice(&shard[..N::PARAMS]);
+        gradient.copy_from_slice(&partial[..N::PARAMS]);
     }
     Ok(totals.map(|total| total / batch.samples as f32))
 }
@@ -246,6 +287,11 @@ impl Population {
         Stream::new(seed, Purpose::Members, step, pair)
     }
 
+    /// What keys the random masks of `member` at `step`.
+    pub const fn draw(&self, seed: u64, step: u32, member: u32) -> Draw {
+        Draw { seed, step, member, antithetic: self.antithetic, first_sample: 0 }
+    }
+
     /// `f32`s that hold the members made at once: one, or with members in lanes as many as there are lanes.
     pub const fn weights_len<N: Network, F: Form>() -> usize {
         N::PARAMS * F::WEIGHT
@@ -274,8 +320,9 @@ impl Population {
         workspace: &mut Workspace,
         gradient: &mut [f32],
     ) -> Result<f32, StepError> {
+        let group = |member: u32, count: usize| Cohort { count, draw: self.draw(seed, step, member) };
         if self.members == 0 && F::WEIGHT == 1 {
-            return accumulate::<N, F>(loss, 1, parameters, batch, true, false, workspace, gradient).map(|losses| losses[0]);
+            return accumulate::<N, F>(loss, group(0, 1), parameters, batch, true, false, workspace, gradient).map(|losses| losses[0]);
         }
         let rho = if self.members == 0 { 0.0 } else { self.rho };
         noise_scales::<N, F::Value>(rho, parameters, scales);
@@ -302,7 +349,7 @@ impl Population {
                     (_, true) => mirror::<F::Value>(parameters, weights),
                 }
             }
-            let losses = accumulate::<N, F>(loss, members as usize, weights, batch, first, !first, workspace, gradient)?;
+            let losses = accumulate::<N, F>(loss, group(member, members as usize), weights, batch, first, !first, workspace, gradient)?;
             for loss in &losses[..members as usize] {
                 total += loss;
             }

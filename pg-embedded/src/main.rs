@@ -21,21 +21,22 @@ static SAMPLES: &[u8] = include_bytes!("../samples/digits.bin");
 
 static PARAMETERS: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
 static TAPE: ConstStaticCell<[f32; Net::TAPE]> = ConstStaticCell::new([0.0; Net::TAPE]);
+static SCRATCH: ConstStaticCell<[f32; Net::SCRATCH]> = ConstStaticCell::new([0.0; Net::SCRATCH]);
 
-const PLAN: MemoryPlan<3> = MemoryPlan([
+const PLAN: MemoryPlan<4> = MemoryPlan([
     ("parameters", size_of::<[f32; Net::PARAMS]>()),
     ("activations", size_of::<[f32; Net::TAPE]>()),
+    ("scratch", size_of::<[f32; Net::SCRATCH]>()),
     ("stack", 4 << 10), // of which reading the model file takes the most
 ]);
 const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize, "the network does not fit the board's RAM");
-
-const ONE_SAMPLE: Pass = Pass { samples: 1, columns: 1, members: 1, adds: false, wants_input_gradient: false, input_rows: None };
 
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print(BOARD);
-    let (parameters, tape, mut stopwatch) = (PARAMETERS.take(), TAPE.take(), Stopwatch::start());
+    let (parameters, tape, scratch) = (PARAMETERS.take(), TAPE.take(), SCRATCH.take());
+    let mut stopwatch = Stopwatch::start();
     let model = match Model::decode(MODEL).and_then(|model| model.parameters_into::<Net>(parameters).map(|()| model)) {
         Ok(model) => model,
         Err(error) => {
@@ -46,7 +47,7 @@ fn main() -> ! {
     for (index, sample) in SAMPLES.chunks_exact(Net::INPUT.len() + 1).enumerate() {
         let (raw, label) = sample.split_at(Net::INPUT.len());
         model.normalisation.apply(Net::INPUT, raw, &mut tape[..raw.len()]);
-        let ((), ticks) = stopwatch.ticks(|| Net::forward::<Samples<Fpu>>(&ONE_SAMPLE, parameters, tape));
+        let ((), ticks) = stopwatch.ticks(|| Net::forward::<Samples<Fpu>>(&Pass::infer(1, 1), parameters, tape, scratch));
         let logits = &tape[Net::TAPE - Net::OUTPUTS..];
         report(index, label[0], ticks, logits);
     }

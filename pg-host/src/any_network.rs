@@ -8,7 +8,7 @@ use pg_core::form::{Form, Samples, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::Segment;
 use pg_core::model_file::{Model, ModelError};
-use pg_core::population::{SHARD, Workspace, infer};
+use pg_core::population::{SHARD, Workspace, estimate, infer};
 use pg_core::{Network, Shape, Widest};
 
 use crate::engine::{Engine, Task};
@@ -59,6 +59,12 @@ pub trait AnyNetwork: Send + Sync {
     /// When the model is another network's.
     fn parameters(&self, model: &Model) -> Result<Memory, ModelError>;
 
+    /// Measures the running statistics among the parameters on normalised inputs, batch by batch; does nothing without such.
+    ///
+    /// # Panics
+    /// When there are not as many parameters, or no whole number of samples.
+    fn estimate(&self, parameters: &mut [f32], inputs: &[f32], batch: usize);
+
     /// The outputs for normalised inputs, `[sample][output]`.
     ///
     /// # Panics
@@ -78,10 +84,10 @@ impl<N: Network> AnyNetwork for Known<N> {
         Sizes {
             input: N::INPUT,
             outputs: N::OUTPUTS,
-            params: N::PARAMS,
+            params: N::PARAMS - N::STATISTICS,
             macs: N::MACS,
             training_macs: N::TRAINING_MACS,
-            inference_ram_bytes: (N::PARAMS + N::TAPE) * size_of::<f32>(),
+            inference_ram_bytes: (N::PARAMS + N::TAPE + N::SCRATCH) * size_of::<f32>(),
             training_ram_bytes: training * size_of::<f32>(),
         }
     }
@@ -113,6 +119,22 @@ impl<N: Network> AnyNetwork for Known<N> {
         let mut parameters = Memory::zeros(N::PARAMS);
         model.parameters_into::<N>(&mut parameters)?;
         Ok(parameters)
+    }
+
+    fn estimate(&self, parameters: &mut [f32], inputs: &[f32], batch: usize) {
+        type F = Samples<Widest>;
+        if N::STATISTICS == 0 {
+            return;
+        }
+        assert_eq!((parameters.len(), inputs.len() % N::INPUT.len()), (N::PARAMS, 0));
+        let mut memory = Memory::zeros(Workspace::len::<N, F>(batch));
+        let mut workspace = Workspace::new::<N, F>(batch, &mut memory);
+        let mut seen = 0;
+        for inputs in inputs.chunks(batch * N::INPUT.len()) {
+            let samples = inputs.len() / N::INPUT.len();
+            estimate::<N, F>(parameters, inputs, samples, seen, &mut workspace);
+            seen += samples;
+        }
     }
 
     fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {

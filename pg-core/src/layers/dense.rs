@@ -4,13 +4,14 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::form::Form;
-use crate::lane::{Lane, PARTIAL, fold};
-use crate::layers::{Layer, Pass, Segment, SegmentKind};
-use crate::product::{
+use crate::kernels::product::{
     Added, AddedMembers, AddedTail, Biased, Contiguous, Continued, Rows, Size, Strided, Tail, Transposed, Written, product,
 };
+use crate::kernels::sum::bias_gradient;
+use crate::kernels::transpose::transpose;
+use crate::lane::Lane;
+use crate::layers::{Activation, Buffers, Layer, Pass, Segment, SegmentKind};
 use crate::shape::{Shape, Shaped};
-use crate::transpose::transpose;
 
 /// `y[o] = b[o] + Σᵢ w[o][i]·x[i]` for `OUT` outputs over all elements of the input.
 ///
@@ -22,43 +23,44 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const PARAMS: usize = (In::SHAPE.len() + 1) * OUT;
     const TAPE: usize = OUT;
     const WIDTH: usize = OUT;
-    const SCRATCH: usize = In::SHAPE.len();
+    const TRANSPOSED: usize = In::SHAPE.len();
     const FILTERS: usize = OUT;
     const MACS: usize = In::SHAPE.len() * OUT;
-    const SWAPS: bool = true;
+    const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         write!(to, "Dense<{OUT}>")
     }
 
-    fn segments(offset: usize, visit: &mut dyn FnMut(Segment)) {
+    fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
         let inputs = In::SHAPE.len();
-        visit(Segment { kind: SegmentKind::Weight, offset, filters: OUT, fan_in: inputs });
-        visit(Segment { kind: SegmentKind::Bias, offset: offset + OUT * inputs, filters: OUT, fan_in: 1 });
+        visit(Segment::weights(offset, OUT, inputs, OUT, next));
+        visit(Segment::vector(SegmentKind::Bias, offset + OUT * inputs, OUT));
     }
 
     #[inline]
-    fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]) {
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
         let inputs = In::SHAPE.len();
-        let (x, y) = tape.split_at_mut(inputs * pass.columns * F::COLUMN);
-        forward::<F>(Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, y);
+        let x = &x[..inputs * pass.columns * F::COLUMN];
+        forward::<F>(Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, tape);
     }
 
     #[inline]
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
-        tape: &[f32],
+        x: &[f32],
+        _: &[f32],
+        buffers: &mut Buffers,
         scratch: &mut [f32],
-        dy: &mut [f32],
-        dx: &mut [f32],
         gradient: &mut [f32],
     ) {
         let inputs = In::SHAPE.len();
-        let x = &tape[..inputs * pass.columns * F::COLUMN];
-        weight_gradient::<F>(pass, inputs, OUT, x, dy, scratch, gradient);
+        let x = &x[..inputs * pass.columns * F::COLUMN];
+        weight_gradient::<F>(pass, inputs, OUT, x, buffers.dy, scratch, gradient);
         if pass.wants_input_gradient {
-            input_gradient::<F>(Size { rows: inputs, depth: OUT, columns: pass.columns }, parameters, dy, dx);
+            input_gradient::<F>(Size { rows: inputs, depth: OUT, columns: pass.columns }, parameters, buffers.dy, buffers.dx);
+            buffers.swap();
         }
     }
 }
@@ -120,32 +122,6 @@ fn input_gradient<F: Form>(size: Size, parameters: &[f32], dy: &[f32], dx: &mut 
     product(size, &left, &Contiguous { data: dy, stride }, &mut Written { to: dx, stride });
 }
 
-/// `g[o] += Σₙ dy[o][n]`.
-///
-/// A chain of additions would be all latency. The order is that of [`fold`].
-fn bias_gradient<F: Form>(pass: &Pass, dy: &[f32], biases: &mut [f32]) {
-    let stride = pass.columns * F::COLUMN;
-    for (bias, row) in biases.iter_mut().zip(dy.chunks_exact(stride)) {
-        let mut sums = [F::Value::default(); PARTIAL];
-        // A column holds one sample or several: so many columns make a round of the partial sums.
-        let round = PARTIAL / F::SAMPLES;
-        for (column, dy) in row.chunks_exact(F::COLUMN).enumerate() {
-            let sum = &mut sums[column % round];
-            *sum = *sum + F::Value::load(dy);
-        }
-        for member in 0..pass.members {
-            let mut partial = [0.0; PARTIAL];
-            if F::WEIGHT > 1 {
-                partial.iter_mut().zip(&sums).for_each(|(partial, sum)| *partial = sum.lane(member));
-            } else {
-                sums[..round].iter().zip(partial.chunks_exact_mut(F::COLUMN)).for_each(|(sum, partial)| sum.store(partial));
-            }
-            let sum = fold(partial);
-            if pass.adds || member > 0 { *bias += sum } else { *bias = sum }
-        }
-    }
-}
-
 /// `g[o][i] += Σₙ dy[o][n]·x[i][n]`, each sum formed in registers in the order of the samples and added once for each member, in the
 /// order of the members; and the biases' gradient.
 #[cfg_attr(not(target_os = "none"), inline(never))]
@@ -157,7 +133,7 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
     // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
     // form is.
     let left = Rows::<F> { data: dy, stride, form: PhantomData };
-    bias_gradient::<F>(pass, dy, biases);
+    bias_gradient::<F>(pass, 1, dy, biases);
     let lanes = F::Value::LANES;
     if F::WEIGHT > 1 || lanes == 1 {
         let size = Size { columns: inputs, ..size };

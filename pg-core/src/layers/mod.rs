@@ -1,35 +1,79 @@
 //! Layers: the trait, and tuples of layers as a layer. Each kind of layer is one file.
 //!
 //! A layer is a type without data: its shapes and sizes are constants, its parameters and activations are slices that the
-//! caller lends. To add one, copy a file, and add it to the lists below.
+//! caller lends. To add one, copy a file, and add it to the lists below; a layer of your own needs no list.
 //!
 //! # How activations and gradients lie
-//! The *tape* of a network holds the input followed by what each layer appends; a layer finds its input at the front of its
-//! part of the tape and leaves its output at the end. A layer that keeps the number of elements may work in place
-//! and append nothing; then it must be able to form its gradient from its output alone.
-//! On the way back the gradient lies in `dy`; a layer leaves the gradient of its input in `dx` when it [`Layer::SWAPS`],
-//! else in `dy`.
+//! An activation is a grid `[element][column]` of vectors ([`crate::form`]); elements lie channel by channel, row by row.
+//! A layer reads its input `x` and writes what it has to keep to its part of the *tape*, its output last. A layer that keeps
+//! the number of elements may work in place: it appends nothing and leaves its output in `x`; then it must be able to form its
+//! gradient from its output alone. On the way back the gradient of the output lies in [`Buffers::dy`]; a layer leaves
+//! the gradient of its input there, and swaps the two buffers when it has written it to [`Buffers::dx`].
 
 mod activations;
+mod batch_norm;
+mod branches;
+mod chain;
+mod convolution;
 mod dense;
+mod depthwise;
+mod dropout;
+mod layer_norm;
+mod pool;
 mod reshape;
+mod residual;
+mod shuffle;
+pub mod window;
 
 use core::fmt;
 
-pub use activations::{LeakyRelu, Relu, Sigmoid, Tanh};
+pub use activations::{HardSwish, LeakyRelu, Relu, Relu6, Sigmoid, Tanh};
+pub use batch_norm::BatchNorm;
+pub use branches::{Concat, Parallel, Split};
+pub use convolution::{Conv, Conv1d, Conv2d, Pointwise};
 pub use dense::Dense;
+pub use depthwise::{Depthwise, Depthwise1d, Depthwise2d};
+pub use dropout::Dropout;
+pub use layer_norm::LayerNorm;
+pub use pool::{AvgPool, AvgPool1d, AvgPool2d, GlobalAvgPool, MaxPool, MaxPool1d, MaxPool2d};
 pub use reshape::{Expect, Flatten};
+pub use residual::Residual;
+pub use shuffle::ChannelShuffle;
 
 use crate::form::Form;
-use crate::shape::{After, Shape, Shaped};
+use crate::shape::{Shape, Shaped};
 
 /// What a range of parameters is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentKind {
     /// A matrix of weights, filter by filter: noised.
     Weight,
-    /// One bias for each filter: not noised.
+    /// One summand for each filter or channel: not noised.
     Bias,
+    /// One factor for each channel, of a normalisation: not noised.
+    Gain,
+    /// Running means of a normalisation: measured ([`Layer::estimate`]), neither trained nor noised.
+    Mean,
+    /// Running variances of a normalisation: measured, neither trained nor noised.
+    Variance,
+}
+
+impl SegmentKind {
+    /// Whether an optimiser may change the range; the others have no gradient.
+    pub const fn is_trained(self) -> bool {
+        !matches!(self, SegmentKind::Mean | SegmentKind::Variance)
+    }
+}
+
+/// What the outputs of a filter go through next; initial weights follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// Nothing, or a layer with weights of its own.
+    Linear,
+    /// ReLU and its relatives: half of the outputs are lost.
+    Rectifier,
+    /// tanh or the logistic function.
+    Saturating,
 }
 
 /// A range of the parameters: `filters` rows of `fan_in` elements from `offset` on.
@@ -41,25 +85,115 @@ pub struct Segment {
     pub offset: usize,
     /// Output units or channels.
     pub filters: usize,
-    /// Incoming weights of each filter; 1 for biases.
+    /// Incoming weights of each filter; 1 for all but weights.
     pub fan_in: usize,
+    /// Outgoing weights of each input; 1 for all but weights.
+    pub fan_out: usize,
+    /// What its outputs go through next.
+    pub activation: Activation,
+    /// Whether it is the last range of weights or gains in the body of a [`Residual`].
+    pub ends_residual: bool,
+}
+
+impl Segment {
+    /// A range of weights.
+    pub const fn weights(offset: usize, filters: usize, fan_in: usize, fan_out: usize, activation: Activation) -> Self {
+        Self { kind: SegmentKind::Weight, offset, filters, fan_in, fan_out, activation, ends_residual: false }
+    }
+
+    /// A range with one number for each of `filters`.
+    pub const fn vector(kind: SegmentKind, offset: usize, filters: usize) -> Self {
+        Self { kind, offset, filters, fan_in: 1, fan_out: 1, activation: Activation::Linear, ends_residual: false }
+    }
+
+    /// The indices of its parameters.
+    pub const fn range(&self) -> core::ops::Range<usize> {
+        self.offset..self.offset + self.filters * self.fan_in
+    }
+}
+
+/// What keys the random masks of a training pass: the same for both members of an antithetic pair.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Draw {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The step.
+    pub step: u32,
+    /// The member in the first lane, or the only one.
+    pub member: u32,
+    /// Whether members come in pairs.
+    pub antithetic: bool,
+    /// The index in the batch of the first sample of this pass.
+    pub first_sample: u32,
+}
+
+impl Draw {
+    /// The pair of the member in `lane`.
+    pub const fn pair(&self, lane: usize) -> u32 {
+        let member = self.member + lane as u32;
+        if self.antithetic { member / 2 } else { member }
+    }
+}
+
+/// What a pass is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// To predict: running statistics, no masks.
+    Infer,
+    /// To measure the statistics of batches before [`Layer::estimate`]: batch statistics, no masks.
+    Estimate,
+    /// To learn: batch statistics, random masks.
+    Train(Draw),
 }
 
 /// What the layers of one forward or backward pass need to know besides their memory.
 #[derive(Clone, Copy, Debug)]
 pub struct Pass<'a> {
+    /// What it is for.
+    pub mode: Mode,
     /// Samples in this pass. Lanes beyond them hold zeros in the input and in the loss's gradient.
     pub samples: usize,
     /// Columns of an activation: [`Form::columns`] of the samples.
     pub columns: usize,
     /// Members in the lanes ([`crate::form::Members`]); 1 otherwise.
     pub members: usize,
+    /// Layers with random masks before this one.
+    pub masks: u32,
     /// Whether gradients of the parameters are added to what is there; otherwise they are written over it.
     pub adds: bool,
     /// Whether the gradient of the layer's input is asked for.
     pub wants_input_gradient: bool,
     /// The layer's input sample by sample, `[sample][element]`, when the caller has it so.
     pub input_rows: Option<&'a [f32]>,
+}
+
+impl Pass<'_> {
+    /// A pass over `samples` samples by one network that only predicts.
+    pub const fn infer(samples: usize, columns: usize) -> Self {
+        let mode = Mode::Infer;
+        Self { mode, samples, columns, members: 1, masks: 0, adds: false, wants_input_gradient: false, input_rows: None }
+    }
+
+    /// The same pass for a branch that starts at another input or after `masks` more masked layers.
+    pub(crate) const fn branch(&self, masks: u32, wants_input_gradient: bool) -> Pass<'static> {
+        let Self { mode, samples, columns, members, adds, .. } = *self;
+        Pass { mode, samples, columns, members, masks: self.masks + masks, adds, wants_input_gradient, input_rows: None }
+    }
+}
+
+/// The two buffers of a backward pass, `Layer::WIDTH` elements each.
+pub struct Buffers<'a> {
+    /// The gradient of a layer's output, then of its input.
+    pub dy: &'a mut [f32],
+    /// Room for the other.
+    pub dx: &'a mut [f32],
+}
+
+impl Buffers<'_> {
+    /// Makes `dx`, which was just written, the gradient that the next layer finds in `dy`.
+    pub fn swap(&mut self) {
+        core::mem::swap(&mut self.dy, &mut self.dx);
+    }
 }
 
 /// A layer for inputs of the shape `In`.
@@ -73,171 +207,65 @@ pub struct Pass<'a> {
 pub trait Layer<In: Shaped>: 'static {
     /// The shape of the output.
     const OUT: Shape;
-    /// Parameters.
+    /// Parameters, running statistics included.
     const PARAMS: usize = 0;
-    /// Elements that the layer appends to the tape.
+    /// Parameters that are running statistics.
+    const STATISTICS: usize = 0;
+    /// Elements that the layer appends to the tape; 0 for one that works in place.
     const TAPE: usize = 0;
     /// Elements of the widest gradient that it handles, its input's not counted.
     const WIDTH: usize = 0;
-    /// Elements of scratch that its backward pass uses.
+    /// Elements of scratch that its passes use.
     const SCRATCH: usize = 0;
+    /// Elements of scratch that its backward pass uses besides, with samples in lanes.
+    const TRANSPOSED: usize = 0;
     /// Rows of weights, each of which has a noise scale of its own.
     const FILTERS: usize = 0;
     /// Multiply-adds of the forward pass.
     const MACS: usize = 0;
     /// Multiply-adds of the forward pass of the first layer with parameters, whose input gradient a network does not need.
     const FIRST_MACS: usize = Self::MACS;
-    /// Whether backward leaves its result in `dx` (else in `dy`).
-    const SWAPS: bool = false;
-    /// Whether forward changes the input on the tape.
+    /// Layers in it with random masks.
+    const MASKS: u32 = 0;
+    /// What it does first to the outputs of the layer before; `None` when it hands them on.
+    const ACTIVATION: Option<Activation> = None;
+    /// Whether forward changes its input.
     const OVERWRITES_INPUT: bool = false;
+    /// Whether backward reads its output, so that the layer behind must not change it.
+    const NEEDS_OUTPUT: bool = false;
+    /// Whether it mixes samples, so that a batch must not be cut into shards.
+    const WHOLE_BATCH: bool = false;
 
     /// Writes the layer as its type is written in Rust.
+    ///
+    /// # Errors
+    /// When `to` is full.
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result;
 
-    /// Visits the parameters' ranges in order; the layer's first parameter has the index `offset`.
-    fn segments(_offset: usize, _visit: &mut dyn FnMut(Segment)) {}
+    /// Visits the parameters' ranges in order; the layer's first parameter has the index `offset`, its outputs go through `next`.
+    fn segments(_offset: usize, _next: Activation, _visit: &mut dyn FnMut(Segment)) {}
 
-    /// `tape`: input, then [`Layer::TAPE`] elements to write.
-    fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]);
+    /// Writes the output, and what backward needs, to `tape`; in place: to `x`.
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]);
 
-    /// From the tape of the forward pass and the output's gradient: adds to `gradient` (one `f32` per parameter; see
+    /// From input and tape of the forward pass and the output's gradient: adds to `gradient` (one `f32` per parameter; see
     /// [`Pass::adds`]) and, when asked for, forms the input's gradient.
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
+        x: &[f32],
         tape: &[f32],
+        buffers: &mut Buffers,
         scratch: &mut [f32],
-        dy: &mut [f32],
-        dx: &mut [f32],
         gradient: &mut [f32],
     );
+
+    /// Takes the batch statistics of a forward pass ([`Mode::Estimate`], one sample or member in a lane's weight) into the running
+    /// statistics among the parameters; `share` is the part of all samples so far that this batch is.
+    fn estimate<F: Form>(_pass: &Pass, _share: f32, _parameters: &mut [f32], _x: &[f32], _tape: &[f32]) {}
 }
 
 /// The larger of two sizes, in a constant.
 pub(crate) const fn larger(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
-
-/// A layer and what follows it: `(A, B, C)` works as `Chain<A, Chain<B, C>>`.
-struct Chain<A, B>(core::marker::PhantomData<(A, B)>);
-
-impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B> {
-    const OUT: Shape = B::OUT;
-    const PARAMS: usize = A::PARAMS + B::PARAMS;
-    const TAPE: usize = A::TAPE + B::TAPE;
-    const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), A::OUT.len());
-    const SCRATCH: usize = larger(A::SCRATCH, B::SCRATCH);
-    const FILTERS: usize = A::FILTERS + B::FILTERS;
-    const MACS: usize = A::MACS + B::MACS;
-    const FIRST_MACS: usize = if A::PARAMS > 0 { A::FIRST_MACS } else { B::FIRST_MACS };
-    const SWAPS: bool = A::SWAPS != B::SWAPS;
-    const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || (A::TAPE == 0 && B::OVERWRITES_INPUT);
-
-    fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
-        A::describe(to)?;
-        to.write_str(",")?;
-        B::describe(to)
-    }
-
-    fn segments(offset: usize, visit: &mut dyn FnMut(Segment)) {
-        A::segments(offset, visit);
-        B::segments(offset + A::PARAMS, visit);
-    }
-
-    #[inline]
-    fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]) {
-        let element = pass.columns * F::COLUMN;
-        let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
-        let boundary = In::SHAPE.len() + A::TAPE;
-        A::forward::<F>(pass, first, &mut tape[..boundary * element]);
-        B::forward::<F>(pass, second, &mut tape[(boundary - A::OUT.len()) * element..]);
-    }
-
-    #[inline]
-    fn backward<F: Form>(
-        pass: &Pass,
-        parameters: &[f32],
-        tape: &[f32],
-        scratch: &mut [f32],
-        dy: &mut [f32],
-        dx: &mut [f32],
-        gradient: &mut [f32],
-    ) {
-        let element = pass.columns * F::COLUMN;
-        let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
-        let (first_gradient, second_gradient) = gradient.split_at_mut(A::PARAMS);
-        let boundary = In::SHAPE.len() + A::TAPE;
-        // A's output is the caller's input only when A does nothing; its gradient is needed when A has something to learn.
-        let inner = Pass {
-            wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0,
-            input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
-            ..*pass
-        };
-        B::backward::<F>(&inner, second, &tape[(boundary - A::OUT.len()) * element..], scratch, dy, dx, second_gradient);
-        if A::PARAMS > 0 || pass.wants_input_gradient {
-            let (dy, dx) = if B::SWAPS { (dx, dy) } else { (dy, dx) };
-            A::backward::<F>(pass, first, &tape[..boundary * element], scratch, dy, dx, first_gradient);
-        }
-    }
-}
-
-/// `chain!(A B C)` is `Chain<A, Chain<B, C>>`.
-macro_rules! chain {
-    ($only:ident) => { $only };
-    ($first:ident $($rest:ident)+) => { Chain<$first, chain!($($rest)+)> };
-}
-
-/// `impl Layer<In> for (A, B, …)`: every item is that of the chain.
-macro_rules! tuple {
-    ($($name:ident: $input:ty,)+) => {
-        impl<In: Shaped, $($name: Layer<$input>),+> Layer<In> for ($($name,)+) {
-            const OUT: Shape = <chain!($($name)+) as Layer<In>>::OUT;
-            const PARAMS: usize = <chain!($($name)+) as Layer<In>>::PARAMS;
-            const TAPE: usize = <chain!($($name)+) as Layer<In>>::TAPE;
-            const WIDTH: usize = <chain!($($name)+) as Layer<In>>::WIDTH;
-            const SCRATCH: usize = <chain!($($name)+) as Layer<In>>::SCRATCH;
-            const FILTERS: usize = <chain!($($name)+) as Layer<In>>::FILTERS;
-            const MACS: usize = <chain!($($name)+) as Layer<In>>::MACS;
-            const FIRST_MACS: usize = <chain!($($name)+) as Layer<In>>::FIRST_MACS;
-            const SWAPS: bool = <chain!($($name)+) as Layer<In>>::SWAPS;
-            const OVERWRITES_INPUT: bool = <chain!($($name)+) as Layer<In>>::OVERWRITES_INPUT;
-
-            fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
-                to.write_str("(")?;
-                <chain!($($name)+) as Layer<In>>::describe(to)?;
-                // A comma behind each, so that a tuple of one is a tuple.
-                to.write_str(",)")
-            }
-            fn segments(offset: usize, visit: &mut dyn FnMut(Segment)) {
-                <chain!($($name)+) as Layer<In>>::segments(offset, visit);
-            }
-            #[inline]
-            fn forward<Lanes: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32]) {
-                <chain!($($name)+) as Layer<In>>::forward::<Lanes>(pass, parameters, tape);
-            }
-            #[inline]
-            fn backward<Lanes: Form>(
-                pass: &Pass,
-                parameters: &[f32],
-                tape: &[f32],
-                scratch: &mut [f32],
-                dy: &mut [f32],
-                dx: &mut [f32],
-                gradient: &mut [f32],
-            ) {
-                <chain!($($name)+) as Layer<In>>::backward::<Lanes>(pass, parameters, tape, scratch, dy, dx, gradient);
-            }
-        }
-    };
-}
-
-/// One `tuple!` for each length: `tuples!([] In; A B C)` makes `(A,)`, `(A, B)` and `(A, B, C)`, where B's input is `After<In, A>`.
-macro_rules! tuples {
-    ([$($done:tt)*] $input:ty;) => {};
-    ([$($done:tt)*] $input:ty; $next:ident $($rest:ident)*) => {
-        tuple!($($done)* $next: $input,);
-        tuples!([$($done)* $next: $input,] After<$input, $next>; $($rest)*);
-    };
-}
-tuples!([] In; A B C D E F G H I J K L);

@@ -3,7 +3,7 @@
 use core::fmt;
 
 use crate::form::Form;
-use crate::layers::{Layer, Pass};
+use crate::layers::{Buffers, Layer, Pass};
 use crate::shape::{Shape, Shaped};
 
 /// Makes a vector of an image: the same elements in the same order.
@@ -19,9 +19,9 @@ impl<In: Shaped> Layer<In> for Flatten {
         to.write_str("Flatten")
     }
     #[inline]
-    fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32]) {}
+    fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
     #[inline]
-    fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
+    fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &[f32], _: &mut Buffers, _: &mut [f32], _: &mut [f32]) {}
 }
 
 impl<In: Shaped, const CHANNELS: usize, const HEIGHT: usize, const WIDTH: usize> Layer<In> for Expect<CHANNELS, HEIGHT, WIDTH> {
@@ -39,7 +39,7 @@ impl<In: Shaped, const CHANNELS: usize, const HEIGHT: usize, const WIDTH: usize>
         write!(to, "Expect<{CHANNELS},{HEIGHT},{WIDTH}>")
     }
     #[inline]
-    fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32]) {}
+    fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
     #[inline]
-    fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
+    fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &[f32], _: &mut Buffers, _: &mut [f32], _: &mut [f32]) {}
 }

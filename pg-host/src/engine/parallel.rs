@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use pg_core::form::Samples;
 use pg_core::perturbation::{mirror, noise_scales, perturb};
-use pg_core::population::{Batch, Population, StepError, Workspace, accumulate, add, scale};
+use pg_core::population::{Batch, Cohort, Population, StepError, Workspace, accumulate, add, scale};
 use pg_core::{Network, Widest};
 use rayon::prelude::*;
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
@@ -87,7 +87,8 @@ impl Worker {
                 mirror::<Widest>(parameters, &mut self.weights);
             }
             let refill = refill && i == 0;
-            let losses = accumulate::<N, Form>(loss, 1, &self.weights, batch, refill, false, &mut workspace, gradient);
+            let one = Cohort { count: 1, draw: population.draw(*seed, step, first + i as u32) };
+            let losses = accumulate::<N, Form>(loss, one, &self.weights, batch, refill, false, &mut workspace, gradient);
             *result = losses.map(|losses| losses[0]);
         }
     }

@@ -1,0 +1,80 @@
+//! Plain sums over the places and samples of one feature or channel, in one order for every form.
+//!
+//! A chain of additions would be all latency. Sample n of place p goes to partial sum (p mod 4, n mod 16); the four are folded in
+//! halves, then the sixteen ([`fold`]).
+
+use crate::form::Form;
+use crate::lane::{Lane, PARTIAL, fold};
+use crate::layers::Pass;
+
+/// Partial sums over the places.
+const PLACES: usize = 4;
+
+/// The sum of `term(offset)` over the columns of `places` places, for each member: the same in all lanes, or with members in lanes in the
+/// member's lane. `offset` is that of a column in its row of `f32`s. Lanes without a sample must be zero.
+#[inline(always)]
+pub(crate) fn sum<F: Form>(pass: &Pass, places: usize, mut term: impl FnMut(usize) -> F::Value) -> F::Value {
+    // A column holds one sample or several: so many columns make a round of the partial sums.
+    let round = PARTIAL / F::SAMPLES;
+    let stride = pass.columns * F::COLUMN;
+    let mut sums = [[F::Value::default(); PARTIAL]; PLACES];
+    let whole = places / PLACES * PLACES;
+    for first in (0..whole).step_by(PLACES) {
+        for column in 0..pass.columns {
+            let offset = first * stride + column * F::COLUMN;
+            for (p, sums) in sums.iter_mut().enumerate() {
+                let sum = &mut sums[column % round];
+                *sum = *sum + term(offset + p * stride);
+            }
+        }
+    }
+    for (p, sums) in (whole..places).zip(&mut sums) {
+        for column in 0..pass.columns {
+            let sum = &mut sums[column % round];
+            *sum = *sum + term(p * stride + column * F::COLUMN);
+        }
+    }
+    let [a, b, c, d] = &sums;
+    let mut partial = [F::Value::default(); PARTIAL];
+    for (i, partial) in partial[..round].iter_mut().enumerate() {
+        *partial = (a[i] + c[i]) + (b[i] + d[i]);
+    }
+    fold_lanes::<F>(&partial[..round])
+}
+
+/// Folds the partial sums of one round of columns: over lanes that hold samples, lane by lane where they hold members.
+#[inline(always)]
+pub(crate) fn fold_lanes<F: Form>(partial: &[F::Value]) -> F::Value {
+    if F::WEIGHT == 1 {
+        let mut numbers = [0.0; PARTIAL];
+        partial.iter().zip(numbers.chunks_exact_mut(F::COLUMN)).for_each(|(sum, out)| sum.store(out));
+        return F::Value::splat(fold(numbers));
+    }
+    let mut eight = [F::Value::default(); 8];
+    for i in 0..8 {
+        eight[i] = partial[i] + partial[i + 8];
+    }
+    let mut four = [F::Value::default(); 4];
+    for i in 0..4 {
+        four[i] = eight[i] + eight[i + 4];
+    }
+    (four[0] + four[2]) + (four[1] + four[3])
+}
+
+/// Adds the sums of the members, in their order, to the gradient of one parameter (without `adds`: writes them).
+#[inline(always)]
+pub(crate) fn add_members<F: Form>(pass: &Pass, sum: F::Value, gradient: &mut f32) {
+    let mut total = if pass.adds { *gradient + sum.lane(0) } else { sum.lane(0) };
+    for member in 1..pass.members {
+        total += sum.lane(member);
+    }
+    *gradient = total;
+}
+
+/// `g[o] += Σ dy[o]`, over places and samples.
+pub(crate) fn bias_gradient<F: Form>(pass: &Pass, places: usize, dy: &[f32], biases: &mut [f32]) {
+    for (bias, row) in biases.iter_mut().zip(dy.chunks_exact(places * pass.columns * F::COLUMN)) {
+        let total = sum::<F>(pass, places, |offset| F::Value::load(&row[offset..]));
+        add_members::<F>(pass, total, bias);
+    }
+}

@@ -1,0 +1,190 @@
+//! Batch normalisation (Ioffe and Szegedy, 2015): each channel to mean 0 and variance 1 over a batch, then a gain and a bias of its own.
+//!
+//! In training every member of a population normalises with the statistics of its own batch. The running statistics, which
+//! inference uses, are never touched by a member: [`Layer::estimate`] measures them with the central parameters. They are the mean and the
+//! variance (divided by n) of all samples that were measured, merged batch by batch (Chan, Golub and LeVeque, 1979).
+
+use core::fmt;
+
+use crate::form::Form;
+use crate::kernels::sum::{add_members, sum};
+use crate::lane::Lane;
+use crate::layers::{Buffers, Layer, Mode, Pass, Segment, SegmentKind};
+use crate::shape::{Shape, Shaped};
+
+/// Added to a variance, as in PyTorch and ONNX.
+const EPSILON: f32 = 1e-5;
+
+/// `y = gain·(x - mean) / √(variance + 1e-5) + bias`, channel by channel.
+///
+/// Parameters: `gain[C]`, `bias[C]`, then the running `mean[C]` and `variance[C]`. A batch of one value per channel has the variance 0: its
+/// output is the bias, and nothing but the bias learns from it.
+pub struct BatchNorm;
+
+/// The sizes of a pass.
+struct Sizes<'a> {
+    pass: &'a Pass<'a>,
+    channels: usize,
+    places: usize,
+}
+
+/// What a channel is normalised by.
+#[derive(Clone, Copy)]
+struct Statistics<L> {
+    mean: L,
+    variance: L,
+}
+
+impl<L: Lane> Statistics<L> {
+    fn inverse_deviation(&self) -> L {
+        L::splat(1.0) / (self.variance + L::splat(EPSILON)).sqrt()
+    }
+}
+
+impl<In: Shaped> Layer<In> for BatchNorm {
+    const OUT: Shape = In::SHAPE;
+    const PARAMS: usize = 4 * In::SHAPE.channels;
+    const STATISTICS: usize = 2 * In::SHAPE.channels;
+    const TAPE: usize = 2 * In::SHAPE.channels + In::SHAPE.len();
+    const MACS: usize = In::SHAPE.len();
+    const WHOLE_BATCH: bool = true;
+
+    fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("BatchNorm")
+    }
+
+    fn segments(offset: usize, _: crate::layers::Activation, visit: &mut dyn FnMut(Segment)) {
+        let channels = In::SHAPE.channels;
+        let kinds = [SegmentKind::Gain, SegmentKind::Bias, SegmentKind::Mean, SegmentKind::Variance];
+        for (i, kind) in kinds.into_iter().enumerate() {
+            visit(Segment::vector(kind, offset + i * channels, channels));
+        }
+    }
+
+    #[inline]
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
+        let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
+        forward::<F>(&sizes, parameters, x, tape);
+    }
+
+    #[inline]
+    fn backward<F: Form>(
+        pass: &Pass,
+        parameters: &[f32],
+        x: &[f32],
+        tape: &[f32],
+        buffers: &mut Buffers,
+        _: &mut [f32],
+        gradient: &mut [f32],
+    ) {
+        let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
+        backward::<F>(&sizes, parameters, x, tape, buffers.dy, gradient);
+    }
+
+    fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], _: &[f32], tape: &[f32]) {
+        let channels = In::SHAPE.channels;
+        let (means, variances) = parameters[2 * channels..].split_at_mut(channels);
+        for (c, (mean, variance)) in means.iter_mut().zip(variances).enumerate() {
+            let batch = noted::<F>(pass, channels, tape, c);
+            let difference = batch.mean.lane(0) - *mean;
+            *mean += share * difference;
+            *variance += share * (batch.variance.lane(0) - *variance) + share * (1.0 - share) * difference * difference;
+        }
+    }
+}
+
+/// The statistics that forward left on the tape for channel `c`.
+fn noted<F: Form>(pass: &Pass, channels: usize, tape: &[f32], c: usize) -> Statistics<F::Value> {
+    let element = pass.columns * F::COLUMN;
+    let at = |index: usize| F::Value::load(&tape[index * element..]);
+    Statistics { mean: at(c), variance: at(channels + c) }
+}
+
+/// One in the lanes of the last column that hold a sample; `None` when all do, or when lanes hold members.
+fn occupied<F: Form>(pass: &Pass) -> Option<F::Value> {
+    let last = pass.samples % F::SAMPLES;
+    if last == 0 {
+        return None;
+    }
+    let mut lanes = [0.0; 16];
+    lanes[..last].fill(1.0);
+    Some(F::Value::load(&lanes))
+}
+
+/// `value` where `occupied`, else zero; columns before the last are full.
+#[inline(always)]
+fn kept<F: Form>(pass: &Pass, occupied: Option<F::Value>, offset: usize, value: F::Value) -> F::Value {
+    let stride = pass.columns * F::COLUMN;
+    match occupied {
+        Some(lanes) if offset % stride == stride - F::COLUMN => lanes.if_greater(F::Value::default(), value, F::Value::default()),
+        _ => value,
+    }
+}
+
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn forward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &mut [f32]) {
+    let Sizes { pass, channels, places } = *sizes;
+    let element = pass.columns * F::COLUMN;
+    let count = F::Value::splat((places * pass.samples) as f32);
+    let occupied = occupied::<F>(pass);
+    let (notes, y) = tape.split_at_mut(2 * channels * element);
+    let (means, variances) = notes.split_at_mut(channels * element);
+    let rows = x.chunks_exact(places * element).zip(y.chunks_exact_mut(places * element));
+    for (c, (x, y)) in rows.take(channels).enumerate() {
+        let weight = |kind: usize| F::weight(parameters, kind * channels + c);
+        let statistics = if pass.mode == Mode::Infer {
+            Statistics { mean: weight(2), variance: weight(3) }
+        } else {
+            let total = sum::<F>(pass, places, |offset| kept::<F>(pass, occupied, offset, F::Value::load(&x[offset..])));
+            let mean = total / count;
+            let squares = sum::<F>(pass, places, |offset| {
+                let difference = F::Value::load(&x[offset..]) - mean;
+                kept::<F>(pass, occupied, offset, difference * difference)
+            });
+            let statistics = Statistics { mean, variance: squares / count };
+            statistics.mean.store(&mut means[c * element..]);
+            statistics.variance.store(&mut variances[c * element..]);
+            statistics
+        };
+        let (scale, bias) = (weight(0) * statistics.inverse_deviation(), weight(1));
+        for (x, y) in x.chunks_exact(F::COLUMN).zip(y.chunks_exact_mut(F::COLUMN)) {
+            (F::Value::load(x) - statistics.mean).mul_add(scale, bias).store(y);
+        }
+    }
+}
+
+/// With x̂ = (x - mean) / √(variance + ε) over n values: `d gain = Σ dy·x̂`, `d bias = Σ dy`,
+/// `dx = gain / √(variance + ε) · (dy - d bias / n - x̂ · d gain / n)`, in place of dy. Lanes without a sample stay zero.
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn backward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &[f32], dy: &mut [f32], gradient: &mut [f32]) {
+    let Sizes { pass, channels, places } = *sizes;
+    let element = pass.columns * F::COLUMN;
+    let share = F::Value::splat(1.0 / (places * pass.samples) as f32);
+    let occupied = occupied::<F>(pass);
+    let (gains, rest) = gradient.split_at_mut(channels);
+    let (biases, statistics) = rest.split_at_mut(channels);
+    if !pass.adds {
+        statistics.fill(0.0);
+    }
+    let rows = x.chunks_exact(places * element).zip(dy.chunks_exact_mut(places * element));
+    for (c, (x, dy)) in rows.take(channels).enumerate() {
+        let noted = noted::<F>(pass, channels, tape, c);
+        let inverse = noted.inverse_deviation();
+        let normal = |x: &[f32]| (F::Value::load(x) - noted.mean) * inverse;
+        let d_bias = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]));
+        let d_gain = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]) * normal(&x[offset..]));
+        add_members::<F>(pass, d_gain, &mut gains[c]);
+        add_members::<F>(pass, d_bias, &mut biases[c]);
+        if !pass.wants_input_gradient {
+            continue;
+        }
+        let scale = F::weight(parameters, c) * inverse;
+        let (mean_dy, mean_product) = (d_bias * share, d_gain * share);
+        let columns = x.chunks_exact(F::COLUMN).zip(dy.chunks_exact_mut(F::COLUMN));
+        for (i, (x, dy)) in columns.enumerate() {
+            let centred = F::Value::load(dy) - mean_dy;
+            let dx = scale * (-normal(x)).mul_add(mean_product, centred);
+            kept::<F>(pass, occupied, i * F::COLUMN, dx).store(dy);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! Layers behind each other: tuples of layers as a layer, and the empty tuple as the layer that does nothing.
+
+use core::fmt;
+
+use super::{Activation, Buffers, Layer, Pass, Segment, larger};
+use crate::form::Form;
+use crate::shape::{After, Shape, Shaped};
+
+/// The identity, for branches.
+impl<In: Shaped> Layer<In> for () {
+    const OUT: Shape = In::SHAPE;
+
+    fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
+        to.write_str("()")
+    }
+    #[inline]
+    fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
+    #[inline]
+    fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &[f32], _: &mut Buffers, _: &mut [f32], _: &mut [f32]) {}
+}
+
+/// Where layer `L` left its output: at the end of its tape, or in its input.
+pub(super) fn output<'a, In: Shaped, L: Layer<In>>(element: usize, x: &'a [f32], tape: &'a [f32]) -> &'a [f32] {
+    if L::TAPE == 0 { x } else { &tape[(L::TAPE - L::OUT.len()) * element..L::TAPE * element] }
+}
+
+/// A layer and what follows it: `(A, B, C)` works as `Chain<A, Chain<B, C>>`.
+struct Chain<A, B>(core::marker::PhantomData<(A, B)>);
+
+impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B> {
+    const OUT: Shape = {
+        assert!(
+            !A::NEEDS_OUTPUT || !B::OVERWRITES_INPUT,
+            "an activation works in place: put a layer with weights before it, not another activation"
+        );
+        B::OUT
+    };
+    const PARAMS: usize = A::PARAMS + B::PARAMS;
+    const STATISTICS: usize = A::STATISTICS + B::STATISTICS;
+    const TAPE: usize = A::TAPE + B::TAPE;
+    const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), A::OUT.len());
+    const SCRATCH: usize = larger(A::SCRATCH, B::SCRATCH);
+    const TRANSPOSED: usize = larger(A::TRANSPOSED, B::TRANSPOSED);
+    const FILTERS: usize = A::FILTERS + B::FILTERS;
+    const MACS: usize = A::MACS + B::MACS;
+    const FIRST_MACS: usize = if A::PARAMS > 0 { A::FIRST_MACS } else { B::FIRST_MACS };
+    const MASKS: u32 = A::MASKS + B::MASKS;
+    const ACTIVATION: Option<Activation> = if A::ACTIVATION.is_some() { A::ACTIVATION } else { B::ACTIVATION };
+    const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || (A::TAPE == 0 && B::OVERWRITES_INPUT);
+    const NEEDS_OUTPUT: bool = B::NEEDS_OUTPUT || (B::TAPE == 0 && A::NEEDS_OUTPUT);
+    const WHOLE_BATCH: bool = A::WHOLE_BATCH || B::WHOLE_BATCH;
+
+    fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
+        A::describe(to)?;
+        to.write_str(",")?;
+        B::describe(to)
+    }
+
+    fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
+        A::segments(offset, B::ACTIVATION.unwrap_or(next), visit);
+        B::segments(offset + A::PARAMS, next, visit);
+    }
+
+    #[inline]
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
+        let element = pass.columns * F::COLUMN;
+        let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
+        let (first_tape, second_tape) = tape.split_at_mut(A::TAPE * element);
+        A::forward::<F>(pass, first, x, first_tape, scratch);
+        let x = if A::TAPE == 0 { x } else { &mut first_tape[(A::TAPE - A::OUT.len()) * element..] };
+        B::forward::<F>(&Pass { masks: pass.masks + A::MASKS, ..*pass }, second, x, second_tape, scratch);
+    }
+
+    #[inline]
+    fn backward<F: Form>(
+        pass: &Pass,
+        parameters: &[f32],
+        x: &[f32],
+        tape: &[f32],
+        buffers: &mut Buffers,
+        scratch: &mut [f32],
+        gradient: &mut [f32],
+    ) {
+        let element = pass.columns * F::COLUMN;
+        let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
+        let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
+        let (first_gradient, second_gradient) = gradient.split_at_mut(A::PARAMS);
+        // A's output is the caller's input only when A does nothing; its gradient is needed when A has something to learn.
+        let inner = Pass {
+            masks: pass.masks + A::MASKS,
+            wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0,
+            input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
+            ..*pass
+        };
+        B::backward::<F>(&inner, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch, second_gradient);
+        if A::PARAMS > 0 || pass.wants_input_gradient {
+            A::backward::<F>(pass, first, x, first_tape, buffers, scratch, first_gradient);
+        }
+    }
+
+    fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], x: &[f32], tape: &[f32]) {
+        let element = pass.columns * F::COLUMN;
+        let (first, second) = parameters.split_at_mut(A::PARAMS);
+        let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
+        A::estimate::<F>(pass, share, first, x, first_tape);
+        B::estimate::<F>(pass, share, second, output::<In, A>(element, x, first_tape), second_tape);
+    }
+}
+
+/// `chain!(A B C)` is `Chain<A, Chain<B, C>>`.
+macro_rules! chain {
+    ($only:ident) => { $only };
+    ($first:ident $($rest:ident)+) => { Chain<$first, chain!($($rest)+)> };
+}
+
+/// `impl Layer<In> for (A, B, …)`: every item is that of the chain.
+macro_rules! tuple {
+    ($($name:ident: $input:ty,)+) => {
+        impl<In: Shaped, $($name: Layer<$input>),+> Layer<In> for ($($name,)+) {
+            const OUT: Shape = <chain!($($name)+) as Layer<In>>::OUT;
+            const PARAMS: usize = <chain!($($name)+) as Layer<In>>::PARAMS;
+            const STATISTICS: usize = <chain!($($name)+) as Layer<In>>::STATISTICS;
+            const TAPE: usize = <chain!($($name)+) as Layer<In>>::TAPE;
+            const WIDTH: usize = <chain!($($name)+) as Layer<In>>::WIDTH;
+            const SCRATCH: usize = <chain!($($name)+) as Layer<In>>::SCRATCH;
+            const TRANSPOSED: usize = <chain!($($name)+) as Layer<In>>::TRANSPOSED;
+            const FILTERS: usize = <chain!($($name)+) as Layer<In>>::FILTERS;
+            const MACS: usize = <chain!($($name)+) as Layer<In>>::MACS;
+            const FIRST_MACS: usize = <chain!($($name)+) as Layer<In>>::FIRST_MACS;
+            const MASKS: u32 = <chain!($($name)+) as Layer<In>>::MASKS;
+            const ACTIVATION: Option<Activation> = <chain!($($name)+) as Layer<In>>::ACTIVATION;
+            const OVERWRITES_INPUT: bool = <chain!($($name)+) as Layer<In>>::OVERWRITES_INPUT;
+            const NEEDS_OUTPUT: bool = <chain!($($name)+) as Layer<In>>::NEEDS_OUTPUT;
+            const WHOLE_BATCH: bool = <chain!($($name)+) as Layer<In>>::WHOLE_BATCH;
+
+            fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
+                to.write_str("(")?;
+                <chain!($($name)+) as Layer<In>>::describe(to)?;
+                // A comma behind each, so that a tuple of one is a tuple.
+                to.write_str(",)")
+            }
+            fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
+                <chain!($($name)+) as Layer<In>>::segments(offset, next, visit);
+            }
+            #[inline]
+            fn forward<Lanes: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
+                <chain!($($name)+) as Layer<In>>::forward::<Lanes>(pass, parameters, x, tape, scratch);
+            }
+            #[inline]
+            fn backward<Lanes: Form>(pass: &Pass, parameters: &[f32], x: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
+                <chain!($($name)+) as Layer<In>>::backward::<Lanes>(pass, parameters, x, tape, buffers, scratch, gradient);
+            }
+            fn estimate<Lanes: Form>(pass: &Pass, share: f32, parameters: &mut [f32], x: &[f32], tape: &[f32]) {
+                <chain!($($name)+) as Layer<In>>::estimate::<Lanes>(pass, share, parameters, x, tape);
+            }
+        }
+    };
+}
+
+/// One `tuple!` for each length: `tuples!([] In; A B C)` makes `(A,)`, `(A, B)` and `(A, B, C)`, where B's input is `After<In, A>`.
+macro_rules! tuples {
+    ([$($done:tt)*] $input:ty;) => {};
+    ([$($done:tt)*] $input:ty; $next:ident $($rest:ident)*) => {
+        tuple!($($done)* $next: $input,);
+        tuples!([$($done)* $next: $input,] After<$input, $next>; $($rest)*);
+    };
+}
+tuples!([] In; A B C D E F G H I J K L);
