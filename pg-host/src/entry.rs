@@ -49,5 +49,17 @@ pub fn zoo() -> Vec<Entry> {
         Entry::new::<zoo::Mlp64x32x10>("mlp-64-32-10", "mlp"),
         Entry::new::<zoo::Mlp784x128x10>("mlp-784-128-10", "mlp"),
         Entry::new::<zoo::Mlp9x24x11>("mlp-9-24-11", "mlp"),
+        Entry::new::<zoo::Lenet28>("lenet-28", "lenet"),
+        Entry::new::<zoo::Lenet32>("lenet-32", "lenet"),
+        Entry::new::<zoo::Resnet28>("resnet-28", "resnet"),
+        Entry::new::<zoo::Resnet32>("resnet-32", "resnet"),
+        Entry::new::<zoo::Mobilenet28>("mobilenet-28", "mobilenet"),
+        Entry::new::<zoo::Mobilenet32>("mobilenet-32", "mobilenet"),
+        Entry::new::<zoo::Densenet28>("densenet-28", "densenet"),
+        Entry::new::<zoo::Densenet32>("densenet-32", "densenet"),
+        Entry::new::<zoo::Shufflenet28>("shufflenet-28", "shufflenet"),
+        Entry::new::<zoo::Shufflenet32>("shufflenet-32", "shufflenet"),
+        Entry::new::<zoo::Conv1d3x64>("conv1d-3x64", "conv1d"),
+        Entry::new::<zoo::Conv1d6x128>("conv1d-6x128", "conv1d"),
     ]
 }
