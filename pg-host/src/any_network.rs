@@ -24,8 +24,10 @@ pub struct Sizes {
     pub input: Shape,
     /// Outputs: classes.
     pub outputs: usize,
-    /// Parameters.
+    /// Parameters, running statistics included.
     pub params: usize,
+    /// Parameters that are running statistics: measured, not trained.
+    pub statistics: usize,
     /// Multiply-adds of a forward pass for one sample.
     pub macs: usize,
     /// Multiply-adds of a training pass for one sample: [`Network::TRAINING_MACS`].
@@ -84,7 +86,8 @@ impl<N: Network> AnyNetwork for Known<N> {
         Sizes {
             input: N::INPUT,
             outputs: N::OUTPUTS,
-            params: N::PARAMS - N::STATISTICS,
+            params: N::PARAMS,
+            statistics: N::STATISTICS,
             macs: N::MACS,
             training_macs: N::TRAINING_MACS,
             inference_ram_bytes: (N::PARAMS + N::TAPE + N::SCRATCH) * size_of::<f32>(),

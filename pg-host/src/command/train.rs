@@ -169,7 +169,8 @@ impl Report<'_> {
 
     fn text(&self, [train, _, test]: [usize; 3]) -> String {
         let Self { options, trained, path, .. } = self;
-        let parameters = grouped(self.entry.network().sizes().params as u64);
+        let sizes = self.entry.network().sizes();
+        let parameters = grouped((sizes.params - sizes.statistics) as u64);
         let how = match options.population {
             0 => "plain SGD, no population".into(),
             1 => format!("a population of one noisy copy, ρ = {}", options.rho),
