@@ -16,7 +16,7 @@ pub fn by_name<'a>(networks: &'a [Entry], name: &str) -> Result<&'a Entry, Failu
 pub fn for_data<'a>(networks: &'a [Entry], name: Option<&str>, data: &str, shape: Shape, classes: usize) -> Result<&'a Entry, Failure> {
     let fits = |entry: &&Entry| {
         let sizes = entry.network().sizes();
-        (sizes.input, sizes.outputs) == (shape, classes)
+        takes_shape(sizes.input, shape) && sizes.outputs == classes
     };
     let asked = name.map(|name| by_name(networks, name)).transpose()?;
     if let Some(entry) = asked.filter(|entry| fits(entry)) {
@@ -36,6 +36,13 @@ pub fn for_data<'a>(networks: &'a [Entry], name: Option<&str>, data: &str, shape
             Err(anyhow!("{has}, {}; {advice}", takes(entry)).into())
         }
     }
+}
+
+/// Whether samples of `shape` can be given to a network for `input`: the same shape, or windows of sensor data. A file of windows
+/// `channels x time` cannot tell them from images of one channel; the network says which they are.
+pub fn takes_shape(input: Shape, shape: Shape) -> bool {
+    let windows = shape.channels == 1 && input == Shape::new(shape.height, 1, shape.width);
+    input == shape || windows
 }
 
 /// "`mlp-9-24-11` takes 9x1x1 inputs and gives 11 classes".

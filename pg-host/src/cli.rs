@@ -98,7 +98,7 @@ struct Csv {
 
 #[derive(Args)]
 struct Train {
-    /// A bundled data set (digits, vowel, fashion-tiny), a directory in MNIST's IDX form, or a CSV file. Where there is no test part,
+    /// A bundled data set (digits, vowel, fashion-tiny), an installed one (fashion-mnist), a directory in MNIST's IDX form, or a CSV file. Where there is no test part,
     /// 20 % of the samples are put aside to test on
     #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
     data: String,

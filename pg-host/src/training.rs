@@ -58,8 +58,9 @@ pub trait Observer {
     /// A step over `samples` samples is done; false stops the run here.
     fn step(&mut self, samples: usize, loss_nats: f32) -> bool;
 
-    /// An epoch is done: its number from 1, its mean loss, the parameters after it.
-    fn epoch(&mut self, _number: u32, _loss_nats: f64, _parameters: &[f32]) {}
+    /// An epoch is done: its number from 1, its mean loss, the parameters after it. `measured` makes them fit to predict: it measures the
+    /// running statistics of a network that has some.
+    fn epoch(&mut self, _number: u32, _loss_nats: f64, _measured: &mut dyn FnMut() -> Memory) {}
 }
 
 /// How a run ended.
@@ -95,6 +96,9 @@ pub struct Trained {
     /// How it ended.
     pub end: End,
 }
+
+/// Samples that the running statistics of batch normalisation are measured on: the first so many of the training samples.
+pub const MEASURED: usize = 10_000;
 
 /// Trains `network` on normalised samples.
 ///
@@ -159,10 +163,20 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
                 break 'run;
             }
         }
-        observer.epoch(epoch + 1, loss_nats, &parameters);
+        observer.epoch(epoch + 1, loss_nats, &mut || measured(network, &parameters, samples, batch_size));
     }
     let epochs = step / steps_per_epoch.max(1);
+    let parameters = measured(network, &parameters, samples, batch_size);
     Trained { parameters, epochs, steps: step, passes, loss_nats, threads: engine.threads(), end }
+}
+
+/// The parameters with running statistics measured on the first [`MEASURED`] samples, in batches of the size that was trained with.
+fn measured(network: &dyn AnyNetwork, parameters: &[f32], samples: &Samples, batch: usize) -> Memory {
+    let mut measured = Memory::zeros(parameters.len());
+    measured.copy_from_slice(parameters);
+    let count = samples.len().min(MEASURED) * network.sizes().input.len();
+    network.estimate(&mut measured, &samples.inputs[..count], batch);
+    measured
 }
 
 /// The order of the samples in an epoch: Fisher–Yates from the index order, a function of seed and epoch alone.

@@ -17,7 +17,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::model::{Known, one_line};
 use crate::options::DataOptions;
-use crate::{bench, target};
+use crate::{bench, choose, target};
 
 /// Runs a command and returns what belongs on stdout.
 pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
@@ -60,7 +60,9 @@ fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Ve
     };
     let mut data = load(&options.cloned().map_or_else(from_model, Ok)?)?;
     let sizes = known.entry.network().sizes();
-    if data.shape != sizes.input {
+    if choose::takes_shape(sizes.input, data.shape) {
+        data.shape = sizes.input;
+    } else {
         let Dataset { name, shape, .. } = &data;
         return Err(anyhow::anyhow!("{name} has {shape} inputs, and the model's network takes {}", takes(known.entry, sizes.input)).into());
     }

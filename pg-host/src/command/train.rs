@@ -12,6 +12,7 @@ use crate::data::Samples;
 use crate::entry::Entry;
 use crate::evaluation;
 use crate::failure::Failure;
+use crate::memory::Memory;
 use crate::metrics::Scores;
 use crate::model::Outcome;
 use crate::options::TrainOptions;
@@ -28,10 +29,11 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     }
     spare_the_data(options)?;
     check_writable(&options.out).map_err(anyhow::Error::from)?;
-    let divided = divide(load(&options.data)?.checked()?)?;
+    let mut divided = divide(load(&options.data)?.checked()?)?;
     let (name, carved) = (divided.data.name.clone(), divided.carved);
     let (shape, classes) = (divided.data.shape, divided.data.classes.len());
     let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
+    divided.data.shape = entry.network().sizes().input;
     let prepared = prepare(divided, options.validation, options.seed)?;
     let recipe = options.recipe();
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
@@ -119,9 +121,9 @@ impl Observer for Watcher<'_> {
         !interrupt::asked()
     }
 
-    fn epoch(&mut self, number: u32, loss_nats: f64, parameters: &[f32]) {
+    fn epoch(&mut self, number: u32, loss_nats: f64, measured: &mut dyn FnMut() -> Memory) {
         if !self.validation.is_empty() {
-            self.scores = Some(evaluation::scores(self.network, parameters, self.validation, self.classes));
+            self.scores = Some(evaluation::scores(self.network, &measured(), self.validation, self.classes));
         }
         self.progress.epoch(number, loss_nats, self.scores.as_ref().map(|scores| scores.macro_f1));
     }

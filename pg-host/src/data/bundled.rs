@@ -8,6 +8,7 @@ use pg_core::shape::Shape;
 
 use super::csv::parse_csv;
 use super::directory::{Pair, assemble};
+use super::installed::CLOTHES;
 use super::{DataError, Dataset, Samples};
 
 /// A data set inside the program.
@@ -96,8 +97,7 @@ fn digits(name: &'static str) -> Result<Dataset, DataError> {
 }
 
 fn fashion_tiny(name: &'static str) -> Result<Dataset, DataError> {
-    const CLASSES: [&str; 10] = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
-    assemble(name.into(), &pair!("fashion-tiny", "train")?, Some(&pair!("fashion-tiny", "t10k")?), Some(&CLASSES))
+    assemble(name.into(), &pair!("fashion-tiny", "train")?, Some(&pair!("fashion-tiny", "t10k")?), Some(&CLOTHES))
 }
 
 fn vowel(name: &'static str) -> Result<Dataset, DataError> {

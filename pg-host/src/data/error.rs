@@ -24,6 +24,16 @@ pub enum DataError {
         /// The bundled name that is nearest to it.
         suggestion: Option<&'static str>,
     },
+    /// A data set that a package manager brings.
+    #[error("{name} is not installed: {how}, or put its files into a directory `{name}` and name the directory above it in {variable}")]
+    NotInstalled {
+        /// What was asked for.
+        name: &'static str,
+        /// How to get it.
+        how: &'static str,
+        /// The environment variable.
+        variable: &'static str,
+    },
     /// A file that is not called `.csv`.
     #[error("{} is neither a directory nor called .csv or .csv.gz; for IDX files give the directory that holds them", path.display())]
     NotData {

@@ -16,6 +16,7 @@ mod csv;
 mod directory;
 mod error;
 mod idx;
+mod installed;
 mod table;
 
 use std::io::Read;
@@ -27,6 +28,7 @@ pub use self::bundled::{Bundled, bundled};
 pub use self::csv::{Csv, CsvError, Place, parse_csv};
 pub use self::error::DataError;
 pub use self::idx::{Element, Idx, IdxError, parse_idx};
+pub use self::installed::{Installed, installed};
 pub use self::table::CsvOptions;
 
 /// Labelled samples of one shape, with the names of their classes.
@@ -99,15 +101,15 @@ impl Samples {
     }
 }
 
-/// Finds a data set: a bundled name, a directory in MNIST's IDX form, or a CSV file.
+/// Finds a data set: a bundled name, the name of one that is installed, a directory in MNIST's IDX form, or a CSV file.
 ///
-/// A bundled name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
+/// A name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
 pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataError> {
     let csv_only = |found: Result<Dataset, DataError>| match options {
         CsvOptions { label: None, test: None } => found,
         _ => Err(DataError::CsvOnly { name: name_or_path.into() }),
     };
-    if let Some(found) = bundled::load(name_or_path) {
+    if let Some(found) = bundled::load(name_or_path).or_else(|| installed::load(name_or_path)) {
         return csv_only(found);
     }
     let path = Path::new(name_or_path);
