@@ -35,7 +35,7 @@ fn allocations_of_a_step<F: Form>(samples: usize, members: u32) -> usize {
     let mut file = vec![0; 4096];
 
     let region = Region::new(ALLOCATOR);
-    Initialise::He.write::<Mlp>(1, &mut theta);
+    Initialise::AUTO.write::<Mlp>(1, &mut theta);
     let batch = Batch { inputs: &inputs, targets: Targets::Classes(&classes), samples };
     let population = Population { members, rho: 0.3, distribution: Distribution::Gaussian, antithetic: true };
     let mut workspace = Workspace::new::<Mlp, F>(samples, &mut memory);

@@ -7,7 +7,7 @@ use pg_core::loss::Loss;
 use pg_core::optimiser::Sgd;
 use pg_core::perturbation::Distribution::{Gaussian, Rademacher};
 use pg_core::population::{Batch, Population, SHARD};
-use pg_core::schedule::Schedule;
+use pg_core::schedule::{Course, Schedule};
 use pg_core::{Image, Lane, Network, Sequential, Vector, f32x4, f32x8, f32x16};
 
 /// Nothing is a multiple of a lane width.
@@ -100,7 +100,7 @@ fn train<N: Network, F: Form>(population: Population) -> (Vec<u32>, Vec<u32>) {
     for (step, first) in (0..STEPS).zip((0..70).step_by(16).cycle()) {
         let batch = data.batch::<N>(&SMOOTHED, first, (first + 16).min(70));
         let (gradient, loss) = gradient::<N, F>(&population, &SMOOTHED, step, &theta, &batch).expect("finite losses");
-        sgd.step::<F::Value>(0.1 * Schedule::Cosine.factor(step, STEPS), &gradient, &mut velocity, &mut theta);
+        sgd.step::<F::Value>(0.1 * Schedule::new(Course::Cosine).factor(step, STEPS), &gradient, &mut velocity, &mut theta);
         losses.push(loss);
     }
     assert!(losses[95..].iter().sum::<f32>() < losses[..5].iter().sum::<f32>(), "it learns");

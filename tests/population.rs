@@ -2,13 +2,13 @@
 
 use pg::{Samples, bits, gradient, normals, parameters};
 use pg_core::form::{self, Members, Scalar};
-use pg_core::initialise::Initialise;
+use pg_core::initialise::{Initialise, Rule};
 use pg_core::layers::*;
 use pg_core::loss::Loss;
 use pg_core::noise::{GROUP, Purpose, Stream};
 use pg_core::perturbation::{Distribution, mirror, noise_scales, perturb};
 use pg_core::population::{Population, StepError};
-use pg_core::{Network, Sequential, Vector, f32x8, f32x16};
+use pg_core::{Image, Network, Sequential, Vector, f32x8, f32x16};
 
 type Linear = Sequential<Vector<11>, (Dense<4>,)>;
 type Mlp = Sequential<Vector<50>, (Dense<17>, Relu, Dense<10>)>;
@@ -182,12 +182,53 @@ fn a_class_that_is_no_number_is_found_though_no_sample_has_it() {
 #[test]
 fn initial_weights_have_the_variance_of_their_rule_and_biases_are_zero() {
     type Wide = Sequential<Vector<200>, (Dense<100>,)>;
-    for (rule, variance) in [(Initialise::He, 2.0 / 200.0), (Initialise::Xavier, 2.0 / 300.0)] {
+    type BeforeTanh = Sequential<Vector<200>, (Dense<100>, (Flatten, Tanh))>;
+    let (he, xavier) = (2.0 / 200.0, 2.0 / 300.0);
+    let rules = [(Rule::Auto, he), (Rule::He, he), (Rule::Xavier, xavier), (Rule::XavierUniform, xavier), (Rule::Orthogonal, 1.0 / 200.0)];
+    let write = |rule, write: fn(Initialise, u64, &mut [f32])| {
         let mut theta = vec![1.0; Wide::PARAMS];
-        rule.write::<Wide>(1, &mut theta);
+        write(Initialise { rule, zero_residuals: false }, 1, &mut theta);
+        theta
+    };
+    assert_eq!(write(Rule::Auto, Initialise::write::<BeforeTanh>), write(Rule::Xavier, Initialise::write::<Wide>));
+    for (rule, variance) in rules {
+        let theta = write(rule, Initialise::write::<Wide>);
         let (weights, biases) = theta.split_at(20_000);
         let found = weights.iter().map(|w| f64::from(w * w)).sum::<f64>() / 20_000.0;
         assert!((found / variance - 1.0).abs() < 0.05, "{rule:?}: {found}");
         assert!(biases.iter().all(|&bias| bias == 0.0));
     }
+}
+
+#[test]
+fn orthogonal_rows_stand_at_right_angles_also_when_there_are_too_many() {
+    type Tall = Sequential<Vector<6>, (Dense<15>, Relu, Dense<3>)>;
+    let mut theta = vec![1.0; Tall::PARAMS];
+    Initialise { rule: Rule::Orthogonal, zero_residuals: false }.write::<Tall>(5, &mut theta);
+    let rows: Vec<&[f32]> = theta[..90].chunks(6).collect();
+    for block in rows.chunks(6) {
+        for (i, a) in block.iter().enumerate() {
+            for (j, b) in block.iter().enumerate() {
+                let dot: f32 = a.iter().zip(*b).map(|(a, b)| a * b).sum();
+                assert!((dot - if i == j { 2.0 } else { 0.0 }).abs() < 1e-5, "{i} {j}: {dot}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_residual_that_starts_at_zero_is_the_identity() {
+    type Body = (Conv2d<2, 3, 1, 1>, BatchNorm, Relu, Conv2d<2, 3, 1, 1>, BatchNorm);
+    type Net = Sequential<Image<2, 4, 4>, (Residual<Body>, Residual<Conv2d<2, 1>>, Dense<2>)>;
+    let mut theta = vec![1.0; Net::PARAMS];
+    Initialise { rule: Rule::Auto, zero_residuals: true }.write::<Net>(5, &mut theta);
+    let mut zeros = Vec::new();
+    Net::segments(&mut |segment| {
+        let all_zero = theta[segment.range()].iter().all(|&p| p == 0.0);
+        if matches!(segment.kind, SegmentKind::Weight | SegmentKind::Gain) {
+            zeros.push((segment.kind, all_zero));
+        }
+    });
+    let (weight, gain) = (SegmentKind::Weight, SegmentKind::Gain);
+    assert_eq!(zeros, [(weight, false), (gain, false), (weight, false), (gain, true), (weight, true), (weight, false)]);
 }

@@ -9,6 +9,8 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod average;
+pub mod clip;
 pub mod floats;
 pub mod form;
 pub mod initialise;
@@ -23,6 +25,7 @@ pub mod normalisation;
 pub mod optimiser;
 pub mod perturbation;
 pub mod population;
+pub mod sam;
 pub mod schedule;
 pub mod shape;
 pub mod zoo;

@@ -140,7 +140,7 @@ impl Subject {
                 batch: samples,
                 threads: 1,
             }),
-            parameters: network.initialise(Initialise::He, 1),
+            parameters: network.initialise(Initialise::AUTO, 1),
             gradient: Memory::zeros(sizes.params),
             velocity: Memory::zeros(sizes.params),
             inputs,

@@ -7,12 +7,12 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
-use pg_core::initialise::Initialise;
+use pg_core::initialise::Rule;
 use pg_core::perturbation::Distribution;
-use pg_core::schedule::Schedule;
+use pg_core::schedule::Course;
 
 use crate::data::CsvOptions;
-use crate::options::{BenchOptions, DataOptions, EvalOptions, InspectOptions, Part, PredictOptions, TrainOptions};
+use crate::options::{BenchOptions, DataOptions, EvalOptions, InspectOptions, OptimiserName, Part, PredictOptions, TrainOptions};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,21 +113,50 @@ struct Train {
     /// Samples in a step
     #[arg(long, value_name = "N", default_value_t = 32, allow_negative_numbers = true)]
     batch: usize,
-    /// Learning rate, at its highest
-    #[arg(long, default_value_t = 0.1, allow_negative_numbers = true)]
-    rate: f32,
-    /// Momentum of the optimiser, 0 to below 1
+    /// How a gradient becomes a step: `sgd` has momentum, the others adapt the rate of each parameter
+    #[arg(long, alias = "optimizer", value_name = "NAME", default_value = "sgd", value_parser = PossibleValuesParser::new(["sgd", "rmsprop", "adagrad", "adam", "adamw"]))]
+    optimiser: String,
+    /// Learning rate, at its highest. Without it 0.1 for sgd, 0.01 for adagrad, 0.001 for the others
+    #[arg(long, allow_negative_numbers = true)]
+    rate: Option<f32>,
+    /// Momentum of sgd, 0 to below 1
     #[arg(long, default_value_t = 0.9, allow_negative_numbers = true)]
     momentum: f32,
     /// Nesterov's form of the momentum
     #[arg(long)]
     nesterov: bool,
-    /// Weight decay: the factor of half the squared norm of the parameters in the loss
+    /// Weight decay: the factor of half the squared norm of the parameters in the loss; with adamw of the parameters in the step
     #[arg(long, value_name = "DECAY", default_value_t = 1e-5, allow_negative_numbers = true)]
     weight_decay: f32,
-    /// How the rate changes: `constant`, or `cosine` from the full rate down to almost none
-    #[arg(long, default_value = "cosine", value_parser = PossibleValuesParser::new(["constant", "cosine"]))]
+    /// Decay weights only, not biases and gains
+    #[arg(long)]
+    decay_weights_only: bool,
+    /// How the rate changes: `cosine` from the full rate down to almost none, `step` by --drop after every part --drop-every of the run,
+    /// `exponential` down to --drop of it at the end, `one-cycle` up and down, or `constant`
+    #[arg(long, default_value = "cosine", value_parser = PossibleValuesParser::new(["constant", "step", "exponential", "cosine", "one-cycle"]))]
     schedule: String,
+    /// What is left of the rate: after each drop of `step` (without it 0.1), at the end of `exponential` (without it 0.01)
+    #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
+    drop: Option<f32>,
+    /// The part of the run between two drops of `step`
+    #[arg(long, value_name = "FRACTION", default_value_t = 1.0 / 3.0, allow_negative_numbers = true, hide_default_value = true)]
+    drop_every: f32,
+    /// The part of the run in which the rate rises first, from almost nothing
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, allow_negative_numbers = true)]
+    warmup: f32,
+    /// Scale a gradient down to this norm when it is longer
+    #[arg(long, value_name = "NORM", allow_negative_numbers = true)]
+    clip_norm: Option<f32>,
+    /// Bring every element of a gradient between plus and minus this
+    #[arg(long, value_name = "VALUE", allow_negative_numbers = true)]
+    clip_value: Option<f32>,
+    /// Keep the moving average of the weights instead of the last ones, with this decay in each step (0.999 is usual)
+    #[arg(long, value_name = "DECAY", allow_negative_numbers = true)]
+    ema: Option<f32>,
+    /// Sharpness-aware minimisation, to compare with: take the gradient this far uphill (0.05 is usual), at the cost of two passes.
+    /// Needs --population 0
+    #[arg(long, value_name = "RHO", allow_negative_numbers = true)]
+    sam: Option<f32>,
     /// Noisy copies whose gradients are averaged in each step: each costs a pass, none costs memory. 0 is plain SGD
     #[arg(long, value_name = "K", default_value_t = 8, allow_negative_numbers = true)]
     population: u32,
@@ -143,9 +172,13 @@ struct Train {
     /// Share of the target that is spread over all classes, 0 to below 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f32,
-    /// How the weights start: `he` for ReLU, `xavier` for tanh and sigmoid
-    #[arg(long, default_value = "he", value_parser = PossibleValuesParser::new(["he", "xavier"]))]
+    /// How the weights start: `he` suits ReLU, `xavier` and `xavier-uniform` tanh and sigmoid; `orthogonal` is for small networks. `auto`
+    /// takes what suits the activation behind each layer
+    #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "he", "xavier", "xavier-uniform", "orthogonal"]))]
     init: String,
+    /// Let every residual start as the identity: the last weights or gains of its body are zero at first
+    #[arg(long)]
+    zero_residuals: bool,
     /// Share of the training samples to watch instead of learning from them, 0 to 0.9; shows their F1 after each epoch. 0 by default: with
     /// little data every sample is worth more in training
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, allow_negative_numbers = true)]
@@ -330,22 +363,49 @@ impl From<Sub> for Command {
 
 impl From<Train> for TrainOptions {
     fn from(train: Train) -> Self {
+        let optimiser = match &*train.optimiser {
+            "rmsprop" => OptimiserName::Rmsprop,
+            "adagrad" => OptimiserName::Adagrad,
+            "adam" => OptimiserName::Adam,
+            "adamw" => OptimiserName::Adamw,
+            _ => OptimiserName::Sgd,
+        };
         TrainOptions {
             data: DataOptions { name: train.data, csv: train.csv.options() },
             net: train.net,
             epochs: train.epochs,
             batch: train.batch,
-            rate: train.rate,
+            optimiser,
+            rate: train.rate.unwrap_or(optimiser.usual_rate()),
             momentum: train.momentum,
             nesterov: train.nesterov,
             weight_decay: train.weight_decay,
-            schedule: if train.schedule == "constant" { Schedule::Constant } else { Schedule::Cosine },
+            decay_weights_only: train.decay_weights_only,
+            schedule: match &*train.schedule {
+                "constant" => Course::Constant,
+                "step" => Course::Step { factor: train.drop.unwrap_or(0.1), every: train.drop_every },
+                "exponential" => Course::Exponential { end: train.drop.unwrap_or(0.01) },
+                "one-cycle" => Course::OneCycle,
+                _ => Course::Cosine,
+            },
+            warmup: train.warmup,
+            clip_norm: train.clip_norm,
+            clip_value: train.clip_value,
+            ema: train.ema,
+            sam: train.sam,
             population: train.population,
             rho: train.rho,
             noise: distribution(&train.noise),
             antithetic: !train.no_antithetic,
             label_smoothing: train.label_smoothing,
-            init: if train.init == "xavier" { Initialise::Xavier } else { Initialise::He },
+            init: match &*train.init {
+                "he" => Rule::He,
+                "xavier" => Rule::Xavier,
+                "xavier-uniform" => Rule::XavierUniform,
+                "orthogonal" => Rule::Orthogonal,
+                _ => Rule::Auto,
+            },
+            zero_residuals: train.zero_residuals,
             validation: train.validation,
             seed: train.seed,
             threads: train.threads,

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use pg_core::initialise::Initialise;
+use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
-use pg_core::optimiser::Sgd;
+use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
 use pg_core::population::Population;
-use pg_core::schedule::Schedule;
+use pg_core::schedule::{Course, Schedule};
 use serde::{Serialize, Serializer};
 
 use crate::data::{CsvOptions, last_part};
@@ -31,6 +31,33 @@ pub struct DataOptions {
     pub csv: CsvOptions,
 }
 
+/// The kinds of optimisers, with their usual constants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimiserName {
+    /// Stochastic gradient descent with momentum.
+    Sgd,
+    /// RMSprop without momentum.
+    Rmsprop,
+    /// Adagrad.
+    Adagrad,
+    /// Adam, with the decay in the gradient.
+    Adam,
+    /// Adam, with the decay beside it.
+    Adamw,
+}
+
+impl OptimiserName {
+    /// A rate that suits it.
+    pub fn usual_rate(self) -> f32 {
+        match self {
+            OptimiserName::Sgd => 0.1,
+            OptimiserName::Adagrad => 0.01,
+            OptimiserName::Rmsprop | OptimiserName::Adam | OptimiserName::Adamw => 0.001,
+        }
+    }
+}
+
 /// `train`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrainOptions {
@@ -43,6 +70,8 @@ pub struct TrainOptions {
     pub epochs: u32,
     /// Samples in a step.
     pub batch: usize,
+    /// The kind of optimiser.
+    pub optimiser: OptimiserName,
     /// Learning rate at its highest.
     #[serde(serialize_with = "as_written")]
     pub rate: f32,
@@ -54,9 +83,27 @@ pub struct TrainOptions {
     /// The factor of ‖θ‖²/2 in the loss.
     #[serde(serialize_with = "as_written")]
     pub weight_decay: f32,
+    /// Whether it acts on weights only, not on biases and gains.
+    #[serde(skip_serializing_if = "is_off")]
+    pub decay_weights_only: bool,
     /// How the rate changes.
-    #[serde(serialize_with = "schedule_name")]
-    pub schedule: Schedule,
+    #[serde(serialize_with = "course_name")]
+    pub schedule: Course,
+    /// The part of the steps in which it rises first.
+    #[serde(serialize_with = "as_written", skip_serializing_if = "is_zero")]
+    pub warmup: f32,
+    /// The most that the norm of a gradient may be.
+    #[serde(serialize_with = "as_written_if", skip_serializing_if = "Option::is_none")]
+    pub clip_norm: Option<f32>,
+    /// The most that an element of a gradient may be.
+    #[serde(serialize_with = "as_written_if", skip_serializing_if = "Option::is_none")]
+    pub clip_value: Option<f32>,
+    /// The decay of the moving average of the weights.
+    #[serde(serialize_with = "as_written_if", skip_serializing_if = "Option::is_none")]
+    pub ema: Option<f32>,
+    /// How far uphill sharpness-aware minimisation goes.
+    #[serde(serialize_with = "as_written_if", skip_serializing_if = "Option::is_none")]
+    pub sam: Option<f32>,
     /// K; 0 is plain stochastic gradient descent.
     pub population: u32,
     /// ρ, the noise of a filter relative to its norm.
@@ -71,8 +118,11 @@ pub struct TrainOptions {
     #[serde(serialize_with = "as_written")]
     pub label_smoothing: f32,
     /// How the weights start.
-    #[serde(serialize_with = "initialise_name")]
-    pub init: Initialise,
+    #[serde(serialize_with = "rule_name")]
+    pub init: Rule,
+    /// Whether the ends of residuals start at zero.
+    #[serde(skip_serializing_if = "is_off")]
+    pub zero_residuals: bool,
     /// Share of the training samples to watch.
     pub validation: f64,
     /// The seed of everything random.
@@ -171,6 +221,24 @@ impl TrainOptions {
         need(!self.nesterov || self.momentum > 0.0, "momentum", "above 0 with --nesterov", self.momentum)?;
         let decay = self.weight_decay;
         need(decay >= 0.0 && decay.is_finite(), "weight-decay", "a finite number of at least 0 (0.00001 is usual)", decay)?;
+        need((0.0..1.0).contains(&self.warmup), "warmup", "at least 0 and below 1", self.warmup)?;
+        match self.schedule {
+            Course::Step { factor, every } => {
+                need(factor > 0.0 && factor <= 1.0, "drop", "above 0 and at most 1 (0.1 is usual)", factor)?;
+                need(every > 0.0 && every <= 1.0, "drop-every", "above 0 and at most 1 (a third is usual)", every)?;
+            }
+            Course::Exponential { end } => need(end > 0.0 && end <= 1.0, "drop", "above 0 and at most 1 (0.01 is usual)", end)?,
+            Course::Constant | Course::Cosine | Course::OneCycle => {}
+        }
+        for (option, most) in [("clip-norm", self.clip_norm), ("clip-value", self.clip_value)] {
+            let most = most.unwrap_or(1.0);
+            need(most > 0.0 && most.is_finite(), option, "a finite number above 0", most)?;
+        }
+        let ema = self.ema.unwrap_or(0.0);
+        need((0.0..1.0).contains(&ema), "ema", "at least 0 and below 1 (0.999 is usual)", ema)?;
+        let sam = self.sam.unwrap_or(0.05);
+        need(sam > 0.0 && sam.is_finite(), "sam", "a finite number above 0 (0.05 is usual)", sam)?;
+        need(self.sam.is_none() || self.population == 0, "population", "0 with --sam, which replaces it", self.population)?;
         need(self.population <= MOST_MEMBERS, "population", "between 0 and 4096 (8 is usual: each member costs a pass)", self.population)?;
         need(self.rho >= 0.0 && self.rho.is_finite(), "rho", "a finite number of at least 0 (0.3 to 0.6 is usual)", self.rho)?;
         need((0.0..1.0).contains(&self.label_smoothing), "label-smoothing", "at least 0 and below 1", self.label_smoothing)?;
@@ -193,17 +261,33 @@ impl TrainOptions {
         kept.map(written).chain(csv).collect::<Vec<_>>().join(" ")
     }
 
+    fn optimiser(&self) -> Optimiser {
+        let Self { momentum, nesterov, weight_decay, .. } = *self;
+        match self.optimiser {
+            OptimiserName::Sgd => Optimiser::Sgd(Sgd { momentum, nesterov, weight_decay }),
+            OptimiserName::Rmsprop => Optimiser::Rmsprop(Rmsprop { smoothing: 0.99, epsilon: 1e-8, momentum: 0.0, weight_decay }),
+            OptimiserName::Adagrad => Optimiser::Adagrad(Adagrad { epsilon: 1e-10, weight_decay }),
+            OptimiserName::Adam => Optimiser::Adam(Adam { weight_decay, ..Adam::ADAM }),
+            OptimiserName::Adamw => Optimiser::Adam(Adam { weight_decay, ..Adam::ADAMW }),
+        }
+    }
+
     /// The training run that they ask for.
     pub fn recipe(&self) -> Recipe {
         Recipe {
             epochs: self.epochs,
             batch: self.batch,
             rate: self.rate,
-            schedule: self.schedule,
-            optimiser: Sgd { momentum: self.momentum, nesterov: self.nesterov, weight_decay: self.weight_decay },
+            schedule: Schedule { course: self.schedule, warmup: self.warmup },
+            optimiser: self.optimiser(),
+            decays_weights_only: self.decay_weights_only,
+            clip_norm: self.clip_norm,
+            clip_value: self.clip_value,
+            average: self.ema,
+            sam: self.sam,
             population: Population { members: self.population, rho: self.rho, distribution: self.noise, antithetic: self.antithetic },
             loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
-            initialise: self.init,
+            initialise: Initialise { rule: self.init, zero_residuals: self.zero_residuals },
             seed: self.seed,
             threads: self.threads,
         }
@@ -237,11 +321,29 @@ fn data_name<S: Serializer>(data: &DataOptions, to: S) -> Result<S::Ok, S::Error
     to.serialize_str(&data.name)
 }
 
-fn schedule_name<S: Serializer>(schedule: &Schedule, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(match schedule {
-        Schedule::Constant => "constant",
-        Schedule::Cosine => "cosine",
-    })
+fn as_written_if<S: Serializer>(number: &Option<f32>, to: S) -> Result<S::Ok, S::Error> {
+    match number {
+        Some(number) => as_written(number, to),
+        None => to.serialize_none(),
+    }
+}
+
+fn is_off(option: &bool) -> bool {
+    !option
+}
+
+fn is_zero(number: &f32) -> bool {
+    *number == 0.0
+}
+
+fn course_name<S: Serializer>(course: &Course, to: S) -> Result<S::Ok, S::Error> {
+    match course {
+        Course::Constant => to.serialize_str("constant"),
+        Course::Step { factor, every } => to.collect_str(&format_args!("step({factor},{every})")),
+        Course::Exponential { end } => to.collect_str(&format_args!("exponential({end})")),
+        Course::Cosine => to.serialize_str("cosine"),
+        Course::OneCycle => to.serialize_str("one-cycle"),
+    }
 }
 
 fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Error> {
@@ -251,9 +353,12 @@ fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Er
     })
 }
 
-fn initialise_name<S: Serializer>(how: &Initialise, to: S) -> Result<S::Ok, S::Error> {
-    to.serialize_str(match how {
-        Initialise::He => "he",
-        Initialise::Xavier => "xavier",
+fn rule_name<S: Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(match rule {
+        Rule::Auto => "auto",
+        Rule::He => "he",
+        Rule::Xavier => "xavier",
+        Rule::XavierUniform => "xavier-uniform",
+        Rule::Orthogonal => "orthogonal",
     })
 }

@@ -3,13 +3,16 @@
 //! Everything that touches the parameters is pg-core's arithmetic in a fixed order, so the same [`Recipe`], data and network give the
 //! same bits on every machine and for any number of threads.
 
-use pg_core::Widest;
+use std::ops::Range;
+
 use pg_core::initialise::Initialise;
+use pg_core::layers::SegmentKind;
 use pg_core::loss::{Loss, Targets};
 use pg_core::noise::{Purpose, Stream};
-use pg_core::optimiser::Sgd;
+use pg_core::optimiser::Optimiser;
 use pg_core::population::{Batch, Population};
 use pg_core::schedule::Schedule;
+use pg_core::{Widest, average, clip, sam};
 
 use crate::any_network::AnyNetwork;
 use crate::data::Samples;
@@ -28,7 +31,17 @@ pub struct Recipe {
     /// How it changes.
     pub schedule: Schedule,
     /// The optimiser.
-    pub optimiser: Sgd,
+    pub optimiser: Optimiser,
+    /// Whether weight decay acts on weights only, not on biases and gains.
+    pub decays_weights_only: bool,
+    /// The most that the norm of a gradient may be.
+    pub clip_norm: Option<f32>,
+    /// The most that an element of a gradient may be.
+    pub clip_value: Option<f32>,
+    /// The decay of the moving average of the weights, which is kept instead of the last ones.
+    pub average: Option<f32>,
+    /// How far uphill sharpness-aware minimisation goes for its gradient.
+    pub sam: Option<f32>,
     /// The members and their noise.
     pub population: Population,
     /// What is minimised.
@@ -47,9 +60,23 @@ impl Recipe {
         samples.div_ceil(self.batch)
     }
 
-    /// Members that pass over each sample: 1 without a population.
+    /// Passes over each sample in a step: one for each member; 1 without a population, 2 with sharpness-aware minimisation.
     pub fn passes(&self) -> u64 {
-        self.population.members.max(1).into()
+        u64::from(self.population.members.max(1)) * if self.sam.is_some() { 2 } else { 1 }
+    }
+
+    /// The ranges of the parameters that are trained, each with its optimiser: neighbours that are treated alike are one.
+    fn updates(&self, network: &dyn AnyNetwork) -> Vec<(Range<usize>, Optimiser)> {
+        let mut updates: Vec<(Range<usize>, Optimiser)> = Vec::new();
+        for segment in network.segments().into_iter().filter(|segment| segment.kind.is_trained()) {
+            let decays = segment.kind == SegmentKind::Weight || !self.decays_weights_only;
+            let optimiser = if decays { self.optimiser } else { self.optimiser.without_decay() };
+            match updates.last_mut() {
+                Some((range, last)) if range.end == segment.offset && *last == optimiser => range.end = segment.range().end,
+                _ => updates.push((segment.range(), optimiser)),
+            }
+        }
+        updates
     }
 }
 
@@ -110,7 +137,11 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
     let batch_size = recipe.batch.min(samples.len());
     let mut engine = network.engine(Task { population, loss, seed, batch: batch_size, threads });
     let mut parameters = network.initialise(recipe.initialise, seed);
-    let [mut gradient, mut velocity, mut snapshot] = [(); 3].map(|()| Memory::zeros(parameters.len()));
+    let [mut gradient, mut snapshot] = [(); 2].map(|()| Memory::zeros(parameters.len()));
+    let mut state = Memory::zeros(recipe.optimiser.slots() * parameters.len());
+    let mut uphill = Memory::zeros(if recipe.sam.is_some() { parameters.len() } else { 0 });
+    let mut mean = recipe.average.map(|_| parameters.clone());
+    let updates = recipe.updates(network);
     snapshot.copy_from_slice(&parameters);
     let mut inputs = Memory::zeros(batch_size * input);
     let mut labels = Vec::with_capacity(batch_size);
@@ -130,7 +161,12 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
             }
             let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples: members.len() };
             let diverged = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
-            let Ok(loss) = engine.gradient(step, &parameters, &batch, &mut gradient) else {
+            let mut result = engine.gradient(step, &parameters, &batch, &mut gradient);
+            if let (Some(rho), Ok(_)) = (recipe.sam, result) {
+                sam::ascend::<Widest>(rho, &parameters, &gradient, &mut uphill);
+                result = engine.gradient(step, &uphill, &batch, &mut gradient);
+            }
+            let Ok(loss) = result else {
                 // The parameters that led here are no good: those before them are the last with a finite loss.
                 parameters.copy_from_slice(&snapshot);
                 step = step.saturating_sub(1);
@@ -139,12 +175,23 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
             };
             snapshot.copy_from_slice(&parameters);
             let rate = recipe.rate * recipe.schedule.factor(step, steps);
-            recipe.optimiser.step::<Widest>(rate, &gradient, &mut velocity, &mut parameters);
+            if let Some(most) = recipe.clip_value {
+                clip::by_value(most, &mut gradient);
+            }
+            if let Some(most) = recipe.clip_norm {
+                clip::by_norm::<Widest>(most, &mut gradient);
+            }
+            for (range, optimiser) in &updates {
+                optimiser.step::<Widest>(rate, step, range.clone(), &gradient, &mut state, &mut parameters);
+            }
             // A layer may hide an infinite weight from the loss. Without a short circuit, for the sake of the lanes.
             if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
                 parameters.copy_from_slice(&snapshot);
                 end = diverged;
                 break 'run;
+            }
+            if let (Some(decay), Some(mean)) = (recipe.average, &mut mean) {
+                average::update::<Widest>(decay, step, &parameters, mean);
             }
             step += 1;
             passes += recipe.passes() * members.len() as u64;
@@ -163,10 +210,12 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
                 break 'run;
             }
         }
-        observer.epoch(epoch + 1, loss_nats, &mut || measured(network, &parameters, samples, batch_size));
+        let kept = mean.as_ref().unwrap_or(&parameters);
+        observer.epoch(epoch + 1, loss_nats, &mut || measured(network, kept, samples, batch_size));
     }
     let epochs = step / steps_per_epoch.max(1);
-    let parameters = measured(network, &parameters, samples, batch_size);
+    // Of a run that diverged the parameters are those before; an average of finite parameters is finite.
+    let parameters = measured(network, mean.as_ref().unwrap_or(&parameters), samples, batch_size);
     Trained { parameters, epochs, steps: step, passes, loss_nats, threads: engine.threads(), end }
 }
 

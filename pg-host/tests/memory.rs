@@ -4,10 +4,10 @@ use std::alloc::System;
 
 use pg_core::initialise::Initialise;
 use pg_core::loss::Loss;
-use pg_core::optimiser::Sgd;
+use pg_core::optimiser::{Optimiser, Sgd};
 use pg_core::perturbation::Distribution;
 use pg_core::population::Population;
-use pg_core::schedule::Schedule;
+use pg_core::schedule::{Course, Schedule};
 use pg_host::data::Samples;
 use pg_host::training::{End, Observer, Recipe, train};
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
@@ -47,11 +47,16 @@ fn run(members: u32, threads: usize) -> (usize, usize) {
         epochs: 2,
         batch: 16,
         rate: 0.01,
-        schedule: Schedule::Constant,
-        optimiser: Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 },
+        schedule: Schedule::new(Course::Constant),
+        optimiser: Optimiser::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 }),
+        decays_weights_only: false,
+        clip_norm: None,
+        clip_value: None,
+        average: None,
+        sam: None,
         population: Population { members, rho: 0.5, distribution: Distribution::Gaussian, antithetic: true },
         loss: Loss::CrossEntropy { label_smoothing: 0.0 },
-        initialise: Initialise::He,
+        initialise: Initialise::AUTO,
         seed: 1,
         threads,
     };

@@ -86,7 +86,7 @@ mod tests {
         let task = Task { population, loss: Loss::CrossEntropy { label_smoothing: 0.1 }, seed: 7, batch: samples, threads };
         let mut engine = task.engine::<N>();
         let mut parameters = vec![0.0; N::PARAMS];
-        Initialise::He.write::<N>(3, &mut parameters);
+        Initialise::AUTO.write::<N>(3, &mut parameters);
         let inputs: Vec<f32> = (0..samples * N::INPUT.len()).map(|i| (i % 29) as f32 / 29.0 - 0.3).collect();
         let labels: Vec<u16> = (0..samples).map(|i| (i * 7 % N::OUTPUTS) as u16).collect();
         let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples };
