@@ -59,6 +59,9 @@ impl Samples {
     }
 }
 
+/// The seed of every run of [`gradient`].
+pub const SEED: u64 = 0x5eed_0000_0017;
+
 /// [`Population::gradient`] in memory of its own, filled with garbage beforehand: the gradient, the loss.
 pub fn gradient<N: Network, F: Form>(
     population: &Population,
@@ -68,7 +71,6 @@ pub fn gradient<N: Network, F: Form>(
     batch: &Batch,
 ) -> Result<(Vec<f32>, f32), StepError> {
     const GARBAGE: f32 = -1.5e30;
-    const SEED: u64 = 0x5eed_0000_0017;
     let mut scales = vec![GARBAGE; N::FILTERS];
     let mut weights = vec![GARBAGE; Population::weights_len::<N, F>()];
     let mut memory = vec![GARBAGE; Workspace::len::<N, F>(batch.samples)];

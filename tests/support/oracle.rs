@@ -1,21 +1,36 @@
-//! Networks in `f64`, sample by sample, as slowly and plainly as they can be written: no code is shared with pg-core.
+//! Networks in `f64`, layer by layer over a whole batch, as slowly and plainly as they can be written: no code is shared with pg-core, but the
+//! generator of the masks. A network is read from the text of its type ([`text`]), so that each stands in a test once.
 
-/// One layer.
+mod layers;
+mod text;
+
+use pg_core::Network;
+pub use text::Layer;
+
+/// What a pass is for, as in pg-core.
 #[derive(Clone, Copy, Debug)]
-pub enum Layer {
-    /// That many outputs; weights `[output][input]`, then biases.
-    Dense(usize),
-    /// `max(x, 0)`.
-    Relu,
-    /// `x` or `x` times this.
-    LeakyRelu(f64),
-    /// The hyperbolic tangent.
-    Tanh,
-    /// The logistic function.
-    Sigmoid,
+pub enum Mode {
+    /// Running statistics, no masks.
+    Infer,
+    /// Statistics of the batch, no masks.
+    Estimate,
+    /// Statistics of the batch, masks with this address.
+    Train(Masks),
+}
+
+/// The address of the masks of one pair of members.
+#[derive(Clone, Copy, Debug)]
+pub struct Masks {
+    /// The seed of the run.
+    pub seed: u64,
+    /// The step.
+    pub step: u32,
+    /// The pair.
+    pub pair: u32,
 }
 
 /// What is minimised, with the truth for each sample.
+#[derive(Clone, Copy, Debug)]
 pub enum Loss<'a> {
     /// Softmax cross-entropy with this label smoothing.
     CrossEntropy(f64, &'a [u16]),
@@ -23,36 +38,45 @@ pub enum Loss<'a> {
     MeanSquaredError(&'a [f32]),
 }
 
-/// The outputs for one sample.
-pub fn forward(layers: &[Layer], parameters: &[f64], input: &[f64]) -> Vec<f64> {
-    let mut x = input.to_vec();
-    let mut rest = parameters;
-    for layer in layers {
-        x = match *layer {
-            Layer::Dense(outputs) => {
-                let (weights, tail) = rest.split_at(outputs * x.len());
-                let (biases, tail) = tail.split_at(outputs);
-                rest = tail;
-                let rows = weights.chunks(x.len());
-                rows.zip(biases).map(|(row, bias)| bias + row.iter().zip(&x).map(|(w, x)| w * x).sum::<f64>()).collect()
-            }
-            Layer::Relu => x.into_iter().map(|x| x.max(0.0)).collect(),
-            Layer::LeakyRelu(slope) => x.into_iter().map(|x| if x > 0.0 { x } else { slope * x }).collect(),
-            Layer::Tanh => x.into_iter().map(f64::tanh).collect(),
-            Layer::Sigmoid => x.into_iter().map(|x| 1.0 / (1.0 + (-x).exp())).collect(),
-        };
-    }
-    assert!(rest.is_empty(), "every parameter has a place");
-    x
+/// A network read from its type.
+#[derive(Clone, Debug)]
+pub struct Oracle {
+    /// Channels, height and width of an input.
+    pub input: [usize; 3],
+    /// The layers in order.
+    pub layers: Vec<Layer>,
 }
 
-/// The mean loss over all samples.
-pub fn loss(layers: &[Layer], parameters: &[f64], inputs: &[f32], samples: usize, loss: &Loss) -> f64 {
-    let width = inputs.len() / samples;
-    let one = |n: usize| {
-        let input: Vec<f64> = inputs[n * width..][..width].iter().map(|&x| f64::from(x)).collect();
-        let y = forward(layers, parameters, &input);
-        match loss {
+/// What a forward pass over a batch found.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The outputs, sample by sample.
+    pub outputs: Vec<Vec<f64>>,
+    /// Mean and variance of each channel of each batch norm, in order.
+    pub moments: Vec<[f64; 2]>,
+    /// A number that stands for the side of every kink on which the pass went.
+    pub sides: u64,
+}
+
+impl Oracle {
+    /// The network of this type.
+    pub fn of<N: Network>() -> Self {
+        let mut described = String::new();
+        N::describe(&mut described).expect("a string is never full");
+        text::read(&described)
+    }
+
+    /// Runs a batch, `[sample][element]`.
+    pub fn forward(&self, parameters: &[f64], inputs: &[f32], mode: Mode) -> Outcome {
+        let width: usize = self.input.iter().product();
+        let samples = inputs.chunks(width).map(|sample| sample.iter().map(|&x| f64::from(x)).collect()).collect();
+        layers::forward(self, parameters, samples, mode)
+    }
+
+    /// The mean loss over all samples of a batch, and [`Outcome::sides`].
+    pub fn loss(&self, parameters: &[f64], inputs: &[f32], mode: Mode, loss: Loss) -> (f64, u64) {
+        let Outcome { outputs, sides, .. } = self.forward(parameters, inputs, mode);
+        let one = |(n, y): (usize, &Vec<f64>)| match loss {
             Loss::CrossEntropy(smoothing, labels) => {
                 let log_sum = y.iter().map(|y| y.exp()).sum::<f64>().ln();
                 let truth = |class: usize| {
@@ -65,26 +89,37 @@ pub fn loss(layers: &[Layer], parameters: &[f64], inputs: &[f32], samples: usize
                 let truth = &values[n * y.len()..][..y.len()];
                 y.iter().zip(truth).map(|(y, &t)| (y - f64::from(t)).powi(2)).sum::<f64>() / y.len() as f64
             }
-        }
-    };
-    (0..samples).map(one).sum::<f64>() / samples as f64
+        };
+        (outputs.iter().enumerate().map(one).sum::<f64>() / outputs.len() as f64, sides)
+    }
+
+    /// The gradient of [`Oracle::loss`] by central differences, good to about seven digits.
+    ///
+    /// # Panics
+    /// When a kink (of a ReLU, of a maximum) lies so near that no step avoids it: take another seed.
+    pub fn finite_differences(&self, parameters: &[f32], inputs: &[f32], mode: Mode, of: Loss) -> Vec<f64> {
+        let mut moved = exact(parameters);
+        let (_, sides) = self.loss(&moved, inputs, mode, of);
+        (0..moved.len())
+            .map(|i| {
+                let at = moved[i];
+                let difference = [1e-5, 1e-6, 1e-7].into_iter().find_map(|step| {
+                    let [above, below] = [at + step, at - step].map(|value| {
+                        moved[i] = value;
+                        self.loss(&moved, inputs, mode, of)
+                    });
+                    ([above.1, below.1] == [sides; 2]).then_some((above.0 - below.0) / (2.0 * step))
+                });
+                moved[i] = at;
+                difference.unwrap_or_else(|| panic!("parameter {i} is at a kink"))
+            })
+            .collect()
+    }
 }
 
-/// The gradient of [`loss`] by central differences, good to about nine digits.
-pub fn finite_differences(layers: &[Layer], parameters: &[f32], inputs: &[f32], samples: usize, of: &Loss) -> Vec<f64> {
-    const STEP: f64 = 1e-5;
-    let mut moved: Vec<f64> = parameters.iter().map(|&p| f64::from(p)).collect();
-    (0..moved.len())
-        .map(|i| {
-            let at = moved[i];
-            let [above, below] = [at + STEP, at - STEP].map(|value| {
-                moved[i] = value;
-                loss(layers, &moved, inputs, samples, of)
-            });
-            moved[i] = at;
-            (above - below) / (2.0 * STEP)
-        })
-        .collect()
+/// The same numbers.
+pub fn exact(numbers: &[f32]) -> Vec<f64> {
+    numbers.iter().map(|&number| number.into()).collect()
 }
 
 /// Asserts that every element is right to 1e-4 of itself, or of a hundredth of the largest when terms cancel.

@@ -86,9 +86,15 @@ impl<In: Shaped> Layer<In> for BatchNorm {
         let (means, variances) = parameters[2 * channels..].split_at_mut(channels);
         for (c, (mean, variance)) in means.iter_mut().zip(variances).enumerate() {
             let batch = noted::<F>(pass, channels, tape, c);
-            let difference = batch.mean.lane(0) - *mean;
+            let (batch_mean, batch_variance) = (batch.mean.lane(0), batch.variance.lane(0));
+            if share >= 1.0 {
+                // Nothing of what was there before may show, not even by rounding.
+                (*mean, *variance) = (batch_mean, batch_variance);
+                continue;
+            }
+            let difference = batch_mean - *mean;
             *mean += share * difference;
-            *variance += share * (batch.variance.lane(0) - *variance) + share * (1.0 - share) * difference * difference;
+            *variance += share * (batch_variance - *variance) + share * (1.0 - share) * difference * difference;
         }
     }
 }

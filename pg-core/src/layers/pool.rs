@@ -101,6 +101,9 @@ impl<W: Slides, In: Shaped> Layer<In> for MaxPool<W> {
 
     #[inline]
     fn backward<F: Form>(pass: &Pass, _: &[f32], x: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32], _: &mut [f32]) {
+        if !pass.wants_input_gradient {
+            return;
+        }
         let dx = &mut buffers.dx[..In::SHAPE.len() * pass.columns * F::COLUMN];
         max_gradient::<F>(&const { plane(W::TEXT, In::SHAPE) }, In::SHAPE.channels, pass, x, buffers.dy, dx);
         buffers.swap();
@@ -158,6 +161,9 @@ impl<W: Slides, In: Shaped> Layer<In> for AvgPool<W> {
 
     #[inline]
     fn backward<F: Form>(pass: &Pass, _: &[f32], _: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32], _: &mut [f32]) {
+        if !pass.wants_input_gradient {
+            return;
+        }
         let dx = &mut buffers.dx[..In::SHAPE.len() * pass.columns * F::COLUMN];
         mean_gradient::<F>(&const { plane(W::TEXT, In::SHAPE) }, In::SHAPE.channels, pass, buffers.dy, dx);
         buffers.swap();
@@ -180,6 +186,9 @@ impl<In: Shaped> Layer<In> for GlobalAvgPool {
 
     #[inline]
     fn backward<F: Form>(pass: &Pass, _: &[f32], _: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32], _: &mut [f32]) {
+        if !pass.wants_input_gradient {
+            return;
+        }
         let dx = &mut buffers.dx[..In::SHAPE.len() * pass.columns * F::COLUMN];
         mean_gradient::<F>(&whole(In::SHAPE), In::SHAPE.channels, pass, buffers.dy, dx);
         buffers.swap();

@@ -28,6 +28,9 @@ impl<const GROUPS: usize, In: Shaped> Layer<In> for ChannelShuffle<GROUPS> {
 
     #[inline]
     fn backward<F: Form>(pass: &Pass, _: &[f32], _: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32], _: &mut [f32]) {
+        if !pass.wants_input_gradient {
+            return;
+        }
         // Dealing round the other number of groups is the way back.
         deal(In::SHAPE.channels / GROUPS, In::SHAPE, pass.columns * F::COLUMN, buffers.dy, buffers.dx);
         buffers.swap();
