@@ -2,11 +2,12 @@
 
 use pg::{Samples, bits, gradient, parameters};
 use pg_core::form::{self, Form, Members, Scalar};
+use pg_core::layers::window::Window;
 use pg_core::layers::*;
 use pg_core::loss::Loss;
 use pg_core::optimiser::Sgd;
 use pg_core::perturbation::Distribution::{Gaussian, Rademacher};
-use pg_core::population::{Batch, Population, SHARD};
+use pg_core::population::{Batch, Population, SHARD, Workspace, estimate as measure, infer};
 use pg_core::schedule::{Course, Schedule};
 use pg_core::{Image, Lane, Network, Sequential, Vector, f32x4, f32x8, f32x16};
 
@@ -18,6 +19,30 @@ type Large = Sequential<Image<2, 5, 5>, (Flatten, Dense<17>, LeakyRelu<10>, Dens
 type Middle = Sequential<Vector<20>, (Dense<9>, LeakyRelu<10>, Dense<5>)>;
 /// The elementary functions, and an input that is overwritten on the tape.
 type Smooth = Sequential<Vector<7>, (Sigmoid, Dense<6>, Tanh, Dense<4>, Sigmoid)>;
+
+/// Convolutions of every kind, pools, masks, an activation whose input is kept.
+type Windows = Sequential<
+    Image<2, 6, 5>,
+    (
+        (Dropout<20>, Conv<6, Window<3, 2, 2, 1, 1, 0>, 2>, Relu6, MaxPool2d<2, 1, 1>),
+        (Conv2d<7, 3, 1, 1>, HardSwish, Depthwise2d<3, 2, 1>, LeakyRelu<10>, Dropout<40>),
+        (LayerNorm, Pointwise<5>, AvgPool<Window<2, 1, 1>>, GlobalAvgPool),
+        Dense<3>,
+    ),
+>;
+/// Statistics of the batch, masks in branches, branches of every kind.
+type Normed = Sequential<
+    Image<2, 4, 3>,
+    (
+        Residual<(Conv2d<4, 3, 1, 1>, BatchNorm, Relu, Dropout<30>, Pointwise<2>)>,
+        Relu,
+        Residual<(Conv2d<6, 3, 2, 1>, BatchNorm), (Conv2d<6, 1, 2>, Dropout<10>)>,
+        Split<2, (), (Depthwise1d<3, 1, 1>, BatchNorm)>,
+        ChannelShuffle<2>,
+        Concat<(BatchNorm, Relu, Dropout<20>, Conv1d<3, 2, 1, 1>, AvgPool1d<2, 1>)>,
+        Dense<3>,
+    ),
+>;
 
 const CROSS_ENTROPY: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
 const SMOOTHED: Loss = Loss::CrossEntropy { label_smoothing: 0.1 };
@@ -38,7 +63,7 @@ fn check<N: Network>(population: Population, loss: Loss, samples: usize) {
         )*};
     }
     same!(form::Samples<f32x4> form::Samples<f32x8> form::Samples<f32x16>);
-    if population.members > 0 && samples <= SHARD {
+    if population.members > 0 && (samples <= SHARD || N::WHOLE_BATCH) {
         same!(Members<f32x4> Members<f32x8> Members<f32x16>);
     }
 }
@@ -86,6 +111,62 @@ fn elementary_functions_and_the_mean_squared_error_have_the_same_bits_in_every_f
         for samples in [1, 3, 16, 65] {
             check::<Smooth>(population, Loss::MeanSquaredError, samples);
         }
+    }
+}
+
+#[test]
+fn every_layer_has_the_same_bits_in_every_form_for_every_batch() {
+    for samples in (1..=17).chain([64, 65]) {
+        for population in populations(&[0, 3]) {
+            check::<Windows>(population, CROSS_ENTROPY, samples);
+            check::<Normed>(population, CROSS_ENTROPY, samples);
+        }
+    }
+}
+
+#[test]
+fn every_layer_has_the_same_bits_in_every_form_for_every_population() {
+    for members in 0..=9 {
+        for population in populations(&[members]) {
+            for antithetic in [true, false] {
+                check::<Windows>(Population { antithetic, ..population }, SMOOTHED, 5);
+                check::<Normed>(Population { antithetic, ..population }, SMOOTHED, 5);
+            }
+        }
+    }
+}
+
+/// Running statistics measured over the samples in three batches, then the outputs of inference: their bits.
+fn measured<N: Network, F: Form>(theta: &[f32], inputs: &[f32], samples: usize) -> (Vec<u32>, Vec<u32>) {
+    let width = N::INPUT.len();
+    let mut theta = theta.to_vec();
+    let mut memory = vec![f32::NAN; Workspace::len::<N, F>(samples)];
+    let mut workspace = Workspace::new::<N, F>(samples, &mut memory);
+    for (first, end) in [(0, samples / 3), (samples / 3, samples / 2), (samples / 2, samples)] {
+        if end > first {
+            measure::<N, F>(&mut theta, &inputs[first * width..end * width], end - first, first, &mut workspace);
+        }
+    }
+    let shown = samples.min(SHARD);
+    let outputs = infer::<N, F>(&theta, inputs, shown, &mut workspace);
+    let stride = F::columns(shown) * F::COLUMN;
+    let found: Vec<f32> = (0..N::OUTPUTS).flat_map(|o| outputs[o * stride..][..shown].to_vec()).collect();
+    (bits(&theta), bits(&found))
+}
+
+fn check_inference<N: Network>(samples: usize) {
+    let (theta, data) = (parameters::<N>(4), pg::normals(9, samples * N::INPUT.len()));
+    let scalar = measured::<N, Scalar>(&theta, &data, samples);
+    assert!(scalar == measured::<N, form::Samples<f32x4>>(&theta, &data, samples), "{samples} samples, four lanes");
+    assert!(scalar == measured::<N, form::Samples<f32x8>>(&theta, &data, samples), "{samples} samples, eight lanes");
+    assert!(scalar == measured::<N, form::Samples<f32x16>>(&theta, &data, samples), "{samples} samples, sixteen lanes");
+}
+
+#[test]
+fn running_statistics_and_inference_have_the_same_bits_in_every_form() {
+    for samples in (1..=17).chain([64, 70]) {
+        check_inference::<Windows>(samples);
+        check_inference::<Normed>(samples);
     }
 }
 
