@@ -8,7 +8,7 @@ use pg_core::layers::*;
 use pg_core::loss::{Loss, Targets};
 use pg_core::noise::GROUP;
 use pg_core::perturbation::Distribution;
-use pg_core::population::{Batch, Population};
+use pg_core::population::{Batch, Population, SHARD};
 use pg_core::{Image, Network, Sequential, Vector, f32x8};
 
 /// Every layer there is.
@@ -39,6 +39,9 @@ const LOSSES: [Loss; 3] =
 fn oracle_loss<'a>(loss: &Loss, batch: &Batch<'a>) -> oracle::Loss<'a> {
     match (*loss, batch.targets) {
         (Loss::CrossEntropy { label_smoothing }, Targets::Classes(labels)) => oracle::Loss::CrossEntropy(label_smoothing.into(), labels),
+        (Loss::CrossEntropy { label_smoothing }, Targets::Mixed { first, second, share }) => {
+            oracle::Loss::Mixed(label_smoothing.into(), first, second, share)
+        }
         (_, Targets::Values(values)) => oracle::Loss::MeanSquaredError(values),
         _ => unreachable!("the batch has the targets of the loss"),
     }
@@ -69,6 +72,29 @@ fn gradient_of_every_layer_and_loss_is_that_of_finite_differences() {
 #[test]
 fn gradient_is_right_where_an_activation_comes_first_or_last_and_tuples_nest() {
     check_by_finite_differences::<Odd>(ODD);
+}
+
+#[test]
+fn gradient_of_mixed_classes_is_that_of_finite_differences_in_every_form() {
+    for loss in &LOSSES[..2] {
+        for samples in [1, 6, 70] {
+            let (theta, mut data) = (parameters::<Odd>(4), Samples::random::<Odd>(4, samples));
+            let batch = data.mixed_batch::<Odd>(samples, None);
+            let of = oracle_loss(loss, &batch);
+            let expected = finite_differences(ODD, &theta, batch.inputs, samples, &of);
+            let exact: Vec<f64> = theta.iter().map(|&p| p.into()).collect();
+            let expected_loss = oracle::loss(ODD, &exact, batch.inputs, samples, &of);
+            let check = |(found, found_loss): (Vec<f32>, f32)| {
+                assert_close(&found, &expected);
+                assert!((f64::from(found_loss) - expected_loss).abs() < 1e-5 * expected_loss, "{found_loss} {expected_loss}");
+            };
+            check(gradient::<Odd, Scalar>(&Population::NONE, loss, 0, &theta, &batch).unwrap());
+            check(gradient::<Odd, form::Samples<f32x8>>(&Population::NONE, loss, 0, &theta, &batch).unwrap());
+            if samples <= SHARD {
+                check(gradient::<Odd, Members<f32x8>>(&Population::NONE, loss, 0, &theta, &batch).unwrap());
+            }
+        }
+    }
 }
 
 /// 12 inputs, 8 hidden units, 5 classes.

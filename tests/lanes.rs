@@ -3,7 +3,7 @@
 use pg::{Samples, bits, gradient, parameters};
 use pg_core::form::{self, Form, Members, Scalar};
 use pg_core::layers::*;
-use pg_core::loss::Loss;
+use pg_core::loss::{Loss, Targets};
 use pg_core::optimiser::Sgd;
 use pg_core::perturbation::Distribution::{Gaussian, Rademacher};
 use pg_core::population::{Batch, Population, SHARD};
@@ -29,18 +29,23 @@ fn estimate<N: Network, F: Form>(population: &Population, loss: &Loss, theta: &[
 }
 
 fn check<N: Network>(population: Population, loss: Loss, samples: usize) {
-    let (theta, data) = (parameters::<N>(1), Samples::random::<N>(2, samples));
-    let batch = data.batch::<N>(&loss, 0, samples);
-    let scalar = estimate::<N, Scalar>(&population, &loss, &theta, &batch);
+    check_batch::<N>(population, loss, &Samples::random::<N>(2, samples).batch::<N>(&loss, 0, samples));
+}
+
+/// Returns the bits that all forms have.
+fn check_batch<N: Network>(population: Population, loss: Loss, batch: &Batch) -> (Vec<u32>, u32) {
+    let (theta, samples) = (parameters::<N>(1), batch.samples);
+    let scalar = estimate::<N, Scalar>(&population, &loss, &theta, batch);
     macro_rules! same {
         ($($form:ty)*) => {$(
-            assert!(scalar == estimate::<N, $form>(&population, &loss, &theta, &batch), "{} {population:?} {samples} samples", stringify!($form));
+            assert!(scalar == estimate::<N, $form>(&population, &loss, &theta, batch), "{} {population:?} {samples} samples", stringify!($form));
         )*};
     }
     same!(form::Samples<f32x4> form::Samples<f32x8> form::Samples<f32x16>);
     if population.members > 0 && samples <= SHARD {
         same!(Members<f32x4> Members<f32x8> Members<f32x16>);
     }
+    scalar
 }
 
 /// Gaussian pairs and lone random signs.
@@ -87,6 +92,35 @@ fn elementary_functions_and_the_mean_squared_error_have_the_same_bits_in_every_f
             check::<Smooth>(population, Loss::MeanSquaredError, samples);
         }
     }
+}
+
+#[test]
+fn mixed_classes_have_the_same_bits_in_every_form_and_those_of_the_class_when_its_share_is_one() {
+    for population in populations(&[0, 1, 3, 9]) {
+        for samples in [1, 6, 64, 70] {
+            let mut data = Samples::random::<Small>(2, samples);
+            for loss in [CROSS_ENTROPY, SMOOTHED] {
+                let class = check_batch::<Small>(population, loss, &data.batch::<Small>(&loss, 0, samples));
+                let whole = check_batch::<Small>(population, loss, &data.mixed_batch::<Small>(samples, Some(1.0)));
+                let half = check_batch::<Small>(population, loss, &data.mixed_batch::<Small>(samples, Some(0.5)));
+                assert!(class == whole, "{population:?} {samples} samples");
+                assert!(class != half || samples == 1, "{population:?} {samples} samples");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mixed_class_without_a_share_may_have_an_infinite_output_and_a_share_that_is_no_number_is_an_error() {
+    type Outputs = Sequential<Vector<2>, (Dense<2>,)>;
+    // The outputs are the biases: the second class is impossible.
+    let theta = [0.0, 0.0, 0.0, 0.0, 1.0, f32::NEG_INFINITY];
+    let found = |share| {
+        let targets = Targets::Mixed { first: &[0], second: &[1], share: &[share] };
+        gradient::<Outputs, Scalar>(&Population::NONE, &CROSS_ENTROPY, 0, &theta, &Batch { inputs: &[0.0; 2], targets, samples: 1 })
+    };
+    assert_eq!(found(1.0).unwrap().1, 0.0);
+    assert!(found(0.5).is_err() && found(f32::NAN).is_err());
 }
 
 /// A training run of a hundred steps with everything on: the parameters' bits, and those of the mean losses.
