@@ -10,6 +10,7 @@ use pg_core::population::Population;
 use pg_core::schedule::Schedule;
 use serde::{Serialize, Serializer};
 
+use crate::augmentation::Augmentation;
 use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
 use crate::model::one_line;
@@ -73,6 +74,9 @@ pub struct TrainOptions {
     /// How the weights start.
     #[serde(serialize_with = "initialise_name")]
     pub init: Initialise,
+    /// What happens to the training samples.
+    #[serde(rename = "augment", serialize_with = "augmentation_text", skip_serializing_if = "Augmentation::is_none")]
+    pub augmentation: Augmentation,
     /// Share of the training samples to watch.
     pub validation: f64,
     /// The seed of everything random.
@@ -204,6 +208,7 @@ impl TrainOptions {
             population: Population { members: self.population, rho: self.rho, distribution: self.noise, antithetic: self.antithetic },
             loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
             initialise: self.init,
+            augmentation: self.augmentation,
             seed: self.seed,
             threads: self.threads,
         }
@@ -249,6 +254,10 @@ fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Er
         Distribution::Gaussian => "gaussian",
         Distribution::Rademacher => "rademacher",
     })
+}
+
+fn augmentation_text<S: Serializer>(augmentation: &Augmentation, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(augmentation)
 }
 
 fn initialise_name<S: Serializer>(how: &Initialise, to: S) -> Result<S::Ok, S::Error> {
