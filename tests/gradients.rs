@@ -21,6 +21,9 @@ const PAIR: Population = Population { members: 2, rho: 0.0, distribution: Distri
 fn oracle_loss<'a>(loss: &Loss, batch: &Batch<'a>) -> oracle::Loss<'a> {
     match (*loss, batch.targets) {
         (Loss::CrossEntropy { label_smoothing }, Targets::Classes(labels)) => oracle::Loss::CrossEntropy(label_smoothing.into(), labels),
+        (Loss::CrossEntropy { label_smoothing }, Targets::Mixed { first, second, share }) => {
+            oracle::Loss::Mixed(label_smoothing.into(), first, second, share)
+        }
         (_, Targets::Values(values)) => oracle::Loss::MeanSquaredError(values),
         _ => unreachable!("the batch has the targets of the loss"),
     }
@@ -146,6 +149,22 @@ type Branches = Sequential<
         AvgPool2d<3>,
     ),
 >;
+
+#[test]
+fn gradients_of_mixed_classes_are_those_of_finite_differences() {
+    for loss in &LOSSES[..2] {
+        for samples in [1, 6, 70] {
+            let (theta, mut data) = (parameters::<Odd>(4), Samples::random::<Odd>(4, samples));
+            let batch = data.mixed_batch::<Odd>(samples, None);
+            let expected = by_finite_differences::<Odd>(loss, &theta, &batch);
+            check::<Odd, Scalar>(&Population::NONE, loss, &theta, &batch, &expected);
+            check::<Odd, form::Samples<f32x8>>(&Population::NONE, loss, &theta, &batch, &expected);
+            if samples <= SHARD {
+                check::<Odd, Members<f32x8>>(&Population::NONE, loss, &theta, &batch, &expected);
+            }
+        }
+    }
+}
 
 #[test]
 fn gradients_of_perceptrons_are_those_of_finite_differences() {

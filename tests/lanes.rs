@@ -4,7 +4,7 @@ use pg::{Samples, bits, gradient, parameters};
 use pg_core::form::{self, Form, Members, Scalar};
 use pg_core::layers::window::Window;
 use pg_core::layers::*;
-use pg_core::loss::Loss;
+use pg_core::loss::{Loss, Targets};
 use pg_core::optimiser::Sgd;
 use pg_core::perturbation::Distribution::{Gaussian, Rademacher};
 use pg_core::population::{Batch, Population, SHARD, Workspace, estimate as measure, infer};
@@ -54,18 +54,23 @@ fn estimate<N: Network, F: Form>(population: &Population, loss: &Loss, theta: &[
 }
 
 fn check<N: Network>(population: Population, loss: Loss, samples: usize) {
-    let (theta, data) = (parameters::<N>(1), Samples::random::<N>(2, samples));
-    let batch = data.batch::<N>(&loss, 0, samples);
-    let scalar = estimate::<N, Scalar>(&population, &loss, &theta, &batch);
+    check_batch::<N>(population, loss, &Samples::random::<N>(2, samples).batch::<N>(&loss, 0, samples));
+}
+
+/// Returns the bits that all forms have.
+fn check_batch<N: Network>(population: Population, loss: Loss, batch: &Batch) -> (Vec<u32>, u32) {
+    let (theta, samples) = (parameters::<N>(1), batch.samples);
+    let scalar = estimate::<N, Scalar>(&population, &loss, &theta, batch);
     macro_rules! same {
         ($($form:ty)*) => {$(
-            assert!(scalar == estimate::<N, $form>(&population, &loss, &theta, &batch), "{} {population:?} {samples} samples", stringify!($form));
+            assert!(scalar == estimate::<N, $form>(&population, &loss, &theta, batch), "{} {population:?} {samples} samples", stringify!($form));
         )*};
     }
     same!(form::Samples<f32x4> form::Samples<f32x8> form::Samples<f32x16>);
     if population.members > 0 && (samples <= SHARD || N::WHOLE_BATCH) {
         same!(Members<f32x4> Members<f32x8> Members<f32x16>);
     }
+    scalar
 }
 
 /// Gaussian pairs and lone random signs.
@@ -74,6 +79,53 @@ fn populations(members: &[u32]) -> impl Iterator<Item = Population> {
     members
         .iter()
         .flat_map(move |&members| kinds.map(|(distribution, antithetic)| Population { members, rho: 0.4, distribution, antithetic }))
+}
+
+#[test]
+fn mixed_classes_have_the_same_bits_in_every_form_and_those_of_the_class_when_its_share_is_one() {
+    for population in populations(&[0, 1, 3, 9]) {
+        for samples in [1, 6, 64, 70] {
+            let mut data = Samples::random::<Small>(2, samples);
+            for loss in [CROSS_ENTROPY, SMOOTHED] {
+                let class = check_batch::<Small>(population, loss, &data.batch::<Small>(&loss, 0, samples));
+                let whole = check_batch::<Small>(population, loss, &data.mixed_batch::<Small>(samples, Some(1.0)));
+                let half = check_batch::<Small>(population, loss, &data.mixed_batch::<Small>(samples, Some(0.5)));
+                assert!(class == whole, "{population:?} {samples} samples");
+                assert!(class != half || samples == 1, "{population:?} {samples} samples");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_mixed_class_without_a_share_may_have_an_infinite_output_and_a_share_that_is_no_number_is_an_error() {
+    type Outputs = Sequential<Vector<2>, (Dense<2>,)>;
+    // The outputs are the biases: the second class is impossible.
+    let theta = [0.0, 0.0, 0.0, 0.0, 1.0, f32::NEG_INFINITY];
+    let found = |share| {
+        let targets = Targets::Mixed { first: &[0], second: &[1], share: &[share] };
+        gradient::<Outputs, Scalar>(&Population::NONE, &CROSS_ENTROPY, 0, &theta, &Batch { inputs: &[0.0; 2], targets, samples: 1 })
+    };
+    assert_eq!(found(1.0).unwrap().1, 0.0);
+    assert!(found(0.5).is_err() && found(f32::NAN).is_err());
+}
+
+/// A training run of a hundred steps with everything on: the parameters' bits, and those of the mean losses.
+fn train<N: Network, F: Form>(population: Population) -> (Vec<u32>, Vec<u32>) {
+    const STEPS: u32 = 100;
+    let sgd = Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
+    let data = Samples::random::<N>(5, 70);
+    let (mut theta, mut velocity) = (parameters::<N>(6), vec![0.0; N::PARAMS]);
+    let mut losses = Vec::new();
+    // Batches of 16, of which every fifth is short.
+    for (step, first) in (0..STEPS).zip((0..70).step_by(16).cycle()) {
+        let batch = data.batch::<N>(&SMOOTHED, first, (first + 16).min(70));
+        let (gradient, loss) = gradient::<N, F>(&population, &SMOOTHED, step, &theta, &batch).expect("finite losses");
+        sgd.step::<F::Value>(0.1 * Schedule::Cosine.factor(step, STEPS), &gradient, &mut velocity, &mut theta);
+        losses.push(loss);
+    }
+    assert!(losses[95..].iter().sum::<f32>() < losses[..5].iter().sum::<f32>(), "it learns");
+    (bits(&theta), bits(&losses))
 }
 
 #[test]

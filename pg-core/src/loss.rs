@@ -8,8 +8,8 @@ use crate::math;
 /// What is minimised: the mean over the samples of a batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Loss {
-    /// Softmax cross-entropy in nats: `ln Σ eʸ - Σ q·y`, where q puts `1 - ε` on the label and spreads ε over all classes
-    /// (ε is the label smoothing of Szegedy et al., 2016; 0 for none).
+    /// Softmax cross-entropy in nats: `ln Σ eʸ - Σ q·y`, where q puts `1 - ε` on the label, or divides it between two
+    /// mixed classes, and spreads ε over all classes (ε is the label smoothing of Szegedy et al., 2016; 0 for none).
     CrossEntropy {
         /// ε in [0, 1).
         label_smoothing: f32,
@@ -23,6 +23,16 @@ pub enum Loss {
 pub enum Targets<'a> {
     /// A class for each sample.
     Classes(&'a [u16]),
+    /// Two classes for each sample, as mixup (Zhang et al., 2018) makes them: `share` of the truth is `first`, the rest is `second`.
+    /// With a share of 1 the bits are those of [`Targets::Classes`].
+    Mixed {
+        /// The class of each sample.
+        first: &'a [u16],
+        /// The class that is mixed in.
+        second: &'a [u16],
+        /// In [0, 1].
+        share: &'a [f32],
+    },
     /// `[sample][output]`.
     Values(&'a [f32]),
 }
@@ -32,7 +42,20 @@ impl<'a> Targets<'a> {
     pub fn range(&self, first: usize, end: usize, outputs: usize) -> Targets<'a> {
         match self {
             Targets::Classes(classes) => Targets::Classes(&classes[first..end]),
+            Targets::Mixed { first: classes, second, share } => {
+                Targets::Mixed { first: &classes[first..end], second: &second[first..end], share: &share[first..end] }
+            }
             Targets::Values(values) => Targets::Values(&values[first * outputs..end * outputs]),
+        }
+    }
+
+    /// The classes of a sample and their shares of the truth.
+    #[inline(always)]
+    fn truth(&self, sample: usize) -> [(u16, f32); 2] {
+        match self {
+            Targets::Classes(classes) => [(classes[sample], 1.0), (0, 0.0)],
+            Targets::Mixed { first, second, share } => [(first[sample], share[sample]), (second[sample], 1.0 - share[sample])],
+            Targets::Values(_) => panic!("values are no classes"),
         }
     }
 }
@@ -56,8 +79,8 @@ impl Loss {
         dy: &mut [f32],
     ) -> [f32; MAX_LANES] {
         match (self, targets) {
-            (&Loss::CrossEntropy { label_smoothing }, Targets::Classes(labels)) => {
-                cross_entropy::<F>(pass, outputs, batch, label_smoothing, labels, y, dy)
+            (&Loss::CrossEntropy { label_smoothing }, Targets::Classes(_) | Targets::Mixed { .. }) => {
+                cross_entropy::<F>(pass, outputs, batch, label_smoothing, targets, y, dy)
             }
             (Loss::MeanSquaredError, Targets::Values(values)) => mean_squared_error::<F>(pass, outputs, batch, values, y, dy),
             _ => panic!("cross-entropy takes classes, the mean squared error takes values"),
@@ -77,7 +100,7 @@ fn cross_entropy<F: Form>(
     classes: usize,
     batch: usize,
     smoothing: f32,
-    labels: &[u16],
+    targets: Targets,
     y: &[f32],
     dy: &mut [f32],
 ) -> [f32; MAX_LANES] {
@@ -112,9 +135,16 @@ fn cross_entropy<F: Form>(
                 (0..classes).for_each(|c| dy[at(c, column) + lane] = 0.0);
                 continue;
             };
-            let label = usize::from(labels[sample]);
-            dy[at(label, column) + lane] -= (1.0 - smoothing) * scale;
-            let mut loss = log_sum[lane] - (1.0 - smoothing) * y[at(label, column) + lane];
+            let mut loss = log_sum[lane];
+            for (label, share) in targets.truth(sample) {
+                // A class without a share is not looked at: 0 times an infinite output would be no number. A share of NaN is, so it is seen.
+                if share != 0.0 {
+                    let place = at(usize::from(label), column) + lane;
+                    let weight = (1.0 - smoothing) * share;
+                    dy[place] -= weight * scale;
+                    loss -= weight * y[place];
+                }
+            }
             if smoothing > 0.0 {
                 loss -= everywhere * (0..classes).fold(0.0, |sum, c| sum + y[at(c, column) + lane]);
             }

@@ -109,6 +109,8 @@ pub enum Purpose {
     Initialise = 1,
     /// The order of the samples in an epoch.
     Shuffle = 2,
+    /// How a sample is changed in an epoch.
+    Augment = 3,
     /// Which elements a layer loses in training.
     Masks = 4,
 }
@@ -286,6 +288,7 @@ mod tests {
             Stream::new(1, Purpose::Members, 2, 1),
             Stream::new(1, Purpose::Members, 1, 2),
             Stream::new(1, Purpose::Initialise, 1, 1),
+            Stream::new(1, Purpose::Augment, 1, 1),
         ] {
             assert_ne!(base.block(0), other.block(0));
         }

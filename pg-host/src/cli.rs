@@ -11,6 +11,7 @@ use pg_core::initialise::Rule;
 use pg_core::perturbation::Distribution;
 use pg_core::schedule::Course;
 
+use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
 use crate::options::{BenchOptions, DataOptions, EvalOptions, InspectOptions, OptimiserName, Part, PredictOptions, TrainOptions};
 
@@ -179,6 +180,15 @@ struct Train {
     /// Let every residual start as the identity: the last weights or gains of its body are zero at first
     #[arg(long)]
     zero_residuals: bool,
+    /// Changes the training samples a little in every epoch; kinds with commas between, as in `shift=2,flip,mixup=0.2`
+    ///
+    /// For images: `shift=N` moves by up to N rows and columns and repeats the edge; `flip` mirrors every other image left for right;
+    /// `cutout=N` blanks a square of N rows and columns. For windows of sensors (height 1): `shift=N` moves by up to N instants; `scale=S`
+    /// multiplies each channel by a factor around 1 with a standard deviation of S; `mask=N` blanks N instants. For all data: `noise=S` adds noise of S standard deviations of a
+    /// channel; `mixup=A` mixes each sample and its class with another's in shares from Beta(A, A). Blank is a channel's mean. Samples to
+    /// watch or test on stay as they are. The same seed gives the same samples, whatever the other options but --data and --validation
+    #[arg(long = "augment", value_name = "KINDS")]
+    augmentation: Option<Augmentation>,
     /// Share of the training samples to watch instead of learning from them, 0 to 0.9; shows their F1 after each epoch. 0 by default: with
     /// little data every sample is worth more in training
     #[arg(long, value_name = "FRACTION", default_value_t = 0.0, allow_negative_numbers = true)]
@@ -406,6 +416,7 @@ impl From<Train> for TrainOptions {
                 _ => Rule::Auto,
             },
             zero_residuals: train.zero_residuals,
+            augmentation: train.augmentation.unwrap_or_default(),
             validation: train.validation,
             seed: train.seed,
             threads: train.threads,
@@ -441,6 +452,13 @@ mod tests {
     }
 
     #[test]
+    fn an_augmentation_is_part_of_the_options_as_it_can_be_written_again() {
+        let Ok(Command::Train(options)) = parsed("train --augment mixup=0.2,shift=1") else { panic!("no train") };
+        assert!(options.provenance().contains(" init=he augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
+        assert_eq!(options.recipe().augmentation.to_string(), "shift=1,mixup=0.2");
+    }
+
+    #[test]
     fn mistakes_are_one_sentence() {
         let mistake = |line| match parsed(line) {
             Err(NoCommand::Mistake(sentence)) => sentence,
@@ -450,6 +468,7 @@ mod tests {
         assert_eq!(mistake("train --epoch 3"), "unexpected argument '--epoch' found; tip: a similar argument exists: '--epochs'");
         assert_eq!(mistake("eval"), "the following required arguments were not provided: <MODEL>");
         assert!(mistake("").starts_with("say what to do"));
+        assert!(mistake("train --augment flip=2").contains("'flip=2' for '--augment <KINDS>': `flip=2` must be flip, without a number"));
         assert!(mistake("train --schedule sine").contains("[possible values: constant, cosine]"));
     }
 }

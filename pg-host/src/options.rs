@@ -10,6 +10,7 @@ use pg_core::population::Population;
 use pg_core::schedule::{Course, Schedule};
 use serde::{Serialize, Serializer};
 
+use crate::augmentation::Augmentation;
 use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
 use crate::model::one_line;
@@ -123,6 +124,9 @@ pub struct TrainOptions {
     /// Whether the ends of residuals start at zero.
     #[serde(skip_serializing_if = "is_off")]
     pub zero_residuals: bool,
+    /// What happens to the training samples.
+    #[serde(rename = "augment", serialize_with = "augmentation_text", skip_serializing_if = "Augmentation::is_none")]
+    pub augmentation: Augmentation,
     /// Share of the training samples to watch.
     pub validation: f64,
     /// The seed of everything random.
@@ -288,6 +292,7 @@ impl TrainOptions {
             population: Population { members: self.population, rho: self.rho, distribution: self.noise, antithetic: self.antithetic },
             loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
             initialise: Initialise { rule: self.init, zero_residuals: self.zero_residuals },
+            augmentation: self.augmentation,
             seed: self.seed,
             threads: self.threads,
         }
@@ -361,4 +366,8 @@ fn rule_name<S: Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
         Rule::XavierUniform => "xavier-uniform",
         Rule::Orthogonal => "orthogonal",
     })
+}
+
+fn augmentation_text<S: Serializer>(augmentation: &Augmentation, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_str(augmentation)
 }

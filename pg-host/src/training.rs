@@ -7,14 +7,15 @@ use std::ops::Range;
 
 use pg_core::initialise::Initialise;
 use pg_core::layers::SegmentKind;
-use pg_core::loss::{Loss, Targets};
+use pg_core::loss::Loss;
 use pg_core::noise::{Purpose, Stream};
 use pg_core::optimiser::Optimiser;
-use pg_core::population::{Batch, Population};
+use pg_core::population::Population;
 use pg_core::schedule::Schedule;
 use pg_core::{Widest, average, clip, sam};
 
 use crate::any_network::AnyNetwork;
+use crate::augmentation::{Augmentation, Gatherer};
 use crate::data::Samples;
 use crate::engine::Task;
 use crate::memory::Memory;
@@ -48,6 +49,8 @@ pub struct Recipe {
     pub loss: Loss,
     /// How the parameters start.
     pub initialise: Initialise,
+    /// What happens to the samples before they are learnt from.
+    pub augmentation: Augmentation,
     /// The seed of parameters, order and noise.
     pub seed: u64,
     /// Threads; 0 chooses.
@@ -130,9 +133,9 @@ pub const MEASURED: usize = 10_000;
 /// Trains `network` on normalised samples.
 ///
 /// # Panics
-/// When the samples are not of the network's shape, a label has no output, or the recipe makes no sense (an empty batch).
+/// When the samples are not of the network's shape, a label has no output, or the recipe makes no sense (an empty batch, an augmentation that
+/// does not suit the shape).
 pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, observer: &mut dyn Observer) -> Trained {
-    let input = network.sizes().input.len();
     let Recipe { population, loss, seed, threads, .. } = *recipe;
     let batch_size = recipe.batch.min(samples.len());
     let mut engine = network.engine(Task { population, loss, seed, batch: batch_size, threads });
@@ -143,8 +146,7 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
     let mut mean = recipe.average.map(|_| parameters.clone());
     let updates = recipe.updates(network);
     snapshot.copy_from_slice(&parameters);
-    let mut inputs = Memory::zeros(batch_size * input);
-    let mut labels = Vec::with_capacity(batch_size);
+    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, batch_size);
     let mut order: Vec<u32> = Vec::with_capacity(samples.len());
     let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
     let steps = recipe.epochs * steps_per_epoch;
@@ -154,12 +156,7 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
         shuffle(seed, epoch, samples.len(), &mut order);
         let mut sum = 0.0;
         for (i, members) in order.chunks(batch_size).enumerate() {
-            labels.clear();
-            for (&member, row) in members.iter().zip(inputs.chunks_exact_mut(input)) {
-                row.copy_from_slice(samples.input(member as usize, input));
-                labels.push(samples.labels[member as usize]);
-            }
-            let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples: members.len() };
+            let batch = gatherer.gather(seed, epoch, samples, members);
             let diverged = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
             let mut result = engine.gradient(step, &parameters, &batch, &mut gradient);
             if let (Some(rho), Ok(_)) = (recipe.sam, result) {

@@ -57,6 +57,7 @@ fn run(members: u32, threads: usize) -> (usize, usize) {
         population: Population { members, rho: 0.5, distribution: Distribution::Gaussian, antithetic: true },
         loss: Loss::CrossEntropy { label_smoothing: 0.0 },
         initialise: Initialise::AUTO,
+        augmentation: "shift=1,flip,noise=0.1,cutout=3,mixup=0.2".parse().unwrap(),
         seed: 1,
         threads,
     };

@@ -40,6 +40,10 @@ fn options_that_make_no_sense() {
         ("--schedule sine", "[possible values: constant, cosine]"),
         ("--noise white", "[possible values: gaussian, rademacher]"),
         ("--net lenet", "there is no network called `lenet`; there are mlp-64-64-32-10,"),
+        ("--augment rotate=3", "there is no augmentation called `rotate`; there are shift=N, flip,"),
+        ("--augment noise=-1", "`noise=-1` must be noise=S, S above 0"),
+        ("--augment shift=8", "--augment: shift=8 needs images with more rows and columns than it has places"),
+        ("--augment flip --data vowel", "--augment: flip needs images of more than one row and one column, and the samples are 9x1x1"),
         ("--label 3", "only be chosen for a CSV file"),
         ("--colour red", "unexpected argument '--colour'"),
     ] {

@@ -35,6 +35,8 @@ pub fn parameters<N: Network>(seed: u64) -> Vec<f32> {
 pub struct Samples {
     inputs: Vec<f32>,
     labels: Vec<u16>,
+    seconds: Vec<u16>,
+    shares: Vec<f32>,
     values: Vec<f32>,
 }
 
@@ -44,6 +46,9 @@ impl Samples {
         Self {
             inputs: normals(seed, count * N::INPUT.len()),
             labels: labels(seed, count, N::OUTPUTS),
+            seconds: labels(seed + 2000, count, N::OUTPUTS),
+            // Both ends are among them.
+            shares: (0..count).map(|n| (n * 5 % 8) as f32 / 7.0).collect(),
             values: normals(seed + 1000, count * N::OUTPUTS),
         }
     }
@@ -56,6 +61,15 @@ impl Samples {
         };
         let inputs = &self.inputs[first * N::INPUT.len()..end * N::INPUT.len()];
         Batch { inputs, targets: targets.range(first, end, N::OUTPUTS), samples: end - first }
+    }
+
+    /// The first `count` samples with two classes each; `share` of all of them is the first class, without it each has its own share.
+    pub fn mixed_batch<N: Network>(&mut self, count: usize, share: Option<f32>) -> Batch<'_> {
+        if let Some(share) = share {
+            self.shares.fill(share);
+        }
+        let targets = Targets::Mixed { first: &self.labels, second: &self.seconds, share: &self.shares };
+        Batch { inputs: &self.inputs[..count * N::INPUT.len()], targets: targets.range(0, count, N::OUTPUTS), samples: count }
     }
 }
 

@@ -34,6 +34,8 @@ pub struct Masks {
 pub enum Loss<'a> {
     /// Softmax cross-entropy with this label smoothing.
     CrossEntropy(f64, &'a [u16]),
+    /// Softmax cross-entropy with this label smoothing; the first class has that share of the truth, the second the rest.
+    Mixed(f64, &'a [u16], &'a [u16], &'a [f32]),
     /// The mean squared error.
     MeanSquaredError(&'a [f32]),
 }
@@ -84,6 +86,13 @@ impl Oracle {
                     label + smoothing / y.len() as f64
                 };
                 y.iter().enumerate().map(|(class, y)| truth(class) * (log_sum - y)).sum()
+            }
+            Loss::Mixed(smoothing, first, second, share) => {
+                let log_sum = y.iter().map(|y| y.exp()).sum::<f64>().ln();
+                let mut truth = vec![smoothing / y.len() as f64; y.len()];
+                truth[usize::from(first[n])] += (1.0 - smoothing) * f64::from(share[n]);
+                truth[usize::from(second[n])] += (1.0 - smoothing) * (1.0 - f64::from(share[n]));
+                y.iter().zip(truth).map(|(y, truth)| truth * (log_sum - y)).sum()
             }
             Loss::MeanSquaredError(values) => {
                 let truth = &values[n * y.len()..][..y.len()];

@@ -34,6 +34,7 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     let (shape, classes) = (divided.data.shape, divided.data.classes.len());
     let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
     divided.data.shape = entry.network().sizes().input;
+    options.augmentation.check(divided.data.shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
     let prepared = prepare(divided, options.validation, options.seed)?;
     let recipe = options.recipe();
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
