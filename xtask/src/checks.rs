@@ -16,7 +16,7 @@ use crate::{
         Outcome::{Done, Skipped},
         Steps, run,
     },
-    toolchain::{Toolchain, host_cargo, need_qemu},
+    toolchain::{Toolchain, host_cargo, need_qemu, need_vectors},
 };
 
 /// The board of the quick tests.
@@ -40,6 +40,7 @@ pub fn test() -> Result<()> {
             }
         }
     })?;
+    vectors(&mut steps)?;
     tests(&mut steps, emulated)?;
     steps.summary();
     Ok(())
@@ -70,6 +71,7 @@ pub fn ci() -> Result<()> {
         ALL.iter().filter(|board| board.emulated).try_for_each(|board| qemu::run_board(board, false))?;
         Ok(Done)
     })?;
+    vectors(&mut steps)?;
     tests(&mut steps, true)?;
     steps.command("tests of the example, a network of one's own", {
         let mut command = host(&format!("test --release --locked --manifest-path {EXAMPLE} --target-dir"));
@@ -109,6 +111,13 @@ fn build_all(steps: &mut Steps) -> Result<()> {
         Ok(Done)
     })?;
     steps.step("sizes of the silent firmware", "cargo xtask size", || firmware::size_table().map(|()| Done))
+}
+
+/// Without them their test is skipped.
+fn vectors(steps: &mut Steps) -> Result<()> {
+    steps.step("test vectors of ONNX", "cargo xtask test", || {
+        Ok(need_vectors().map_or_else(|reason| Skipped(format!("{reason:#}")), |()| Done))
+    })
 }
 
 /// Optimised, as the program that the user has built already. The tests compare the logits of the firmware that has just run in QEMU

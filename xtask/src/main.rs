@@ -21,8 +21,9 @@ use std::process::ExitCode;
 const HELP: &str = "\
 Usage: cargo xtask <command>
 
-  test            everything a newcomer needs to see the tests pass: finds or installs the compiler for Cortex-M and QEMU,
-                  runs the firmware in the emulator, then every test and every example in the documentation
+  test            everything a newcomer needs to see the tests pass: finds or installs the compiler for Cortex-M, QEMU and
+                  the test vectors of ONNX, runs the firmware in the emulator, then every test and every example in the
+                  documentation
   ci              what CI runs: format, clippy (desktop and Cortex-M), documentation, firmware for every target, QEMU on
                   every emulated board, the table of sizes, all of `test`, `builds` and the example's tests
   builds          builds the desktop's program for older CPUs too and compares the models that each build trains

@@ -1,4 +1,4 @@
-//! Finds the compiler for a Cortex-M target and QEMU, and installs them where that is possible.
+//! Finds the compiler for a Cortex-M target, QEMU and the test vectors of others, and installs them where that is possible.
 //!
 //! Two ways lead to a firmware. Where rustup has the target, plain cargo builds it. Elsewhere Debian's compiler does, which comes with
 //! the source of `core` and builds it along (`-Zbuild-std`, hence `RUSTC_BOOTSTRAP`); rust-lld of the desktop's toolchain links.
@@ -17,6 +17,7 @@ use crate::steps::run;
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_CARGO: &str = "/usr/bin/cargo";
 const DEBIAN_CLIPPY: &str = "/usr/bin/cargo-clippy";
+const ONNX_VECTORS: &str = "/usr/share/libonnx-testdata/data";
 const DEBIAN_CORE: &str = "/usr/lib/rustlib/src/rust/library/core";
 
 /// Under this heading .cargo/config.toml switches features on that draw two warnings, which no lint controls, from every crate. Cargo
@@ -73,6 +74,12 @@ impl Toolchain {
 pub fn need_qemu() -> Result<()> {
     let missing = if works("qemu-system-arm") { Vec::new() } else { vec!["qemu-system-arm"] };
     install(&missing, "QEMU 7.2 or newer with `qemu-system-arm`")
+}
+
+/// Makes sure that the test vectors of ONNX are there, installing them if it may; where they lie is what `tests/support/onnx.rs` says.
+pub fn need_vectors() -> Result<()> {
+    let missing = if Path::new(ONNX_VECTORS).is_dir() { Vec::new() } else { vec!["libonnx-testdata"] };
+    install(&missing, &format!("the test vectors of ONNX in {ONNX_VECTORS}"))
 }
 
 /// The desktop's cargo: the one that started this program.
