@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pg_core::Shape;
 use pg_core::initialise::Initialise;
 use pg_core::loss::Loss;
 use pg_core::optimiser::Sgd;
@@ -29,6 +30,8 @@ pub struct DataOptions {
     pub name: String,
     /// For CSV files.
     pub csv: CsvOptions,
+    /// Read each sample as this shape; without it as the files say, or as the network takes it.
+    pub shape: Option<Shape>,
 }
 
 /// `train`.

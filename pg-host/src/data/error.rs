@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 use pg_core::shape::Shape;
 
-use super::{CsvError, Element, IdxError, bundled};
+use super::{CsvError, Element, IdxError, bundled, installed};
+
+/// Names, for a sentence.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
 
 /// Why there is no data set. Each text is a whole sentence: the causes are in it, not behind `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -14,15 +19,47 @@ use super::{CsvError, Element, IdxError, bundled};
 pub enum DataError {
     /// Neither a bundled name nor an existing path.
     #[error(
-        "there is no data set called `{name}`{}; bundled are {}; or give a directory in IDX form or a CSV file that exists",
+        "there is no data set called `{name}`{}; bundled are {}, a package brings {}; or give a directory or a CSV file that exists",
         suggestion.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default(),
-        bundled::names()
+        names(bundled().iter().map(|set| set.name)),
+        names(installed().iter().map(|set| set.name))
     )]
     Unknown {
         /// What was asked for.
         name: String,
-        /// The bundled name that is nearest to it.
+        /// The known name that is nearest to it.
         suggestion: Option<&'static str>,
+    },
+    /// A data set of a package that is not there.
+    #[error(
+        "{name} is not on this machine: on Debian and Ubuntu `apt-get install -y {package}` brings it; elsewhere put its IDX files into \
+         DIRECTORY/{name} and set {variable}=DIRECTORY"
+    )]
+    NotInstalled {
+        /// The data set.
+        name: &'static str,
+        /// Debian's package.
+        package: &'static str,
+        /// The variable that names another directory.
+        variable: &'static str,
+    },
+    /// Samples that cannot be read as the shape that was asked for.
+    #[error("--as {wanted} has {} values, and a sample of {data} has {}: {shape}", wanted.len(), shape.len())]
+    Reinterpreted {
+        /// The data set.
+        data: String,
+        /// The shape of its samples.
+        shape: Shape,
+        /// What was asked for.
+        wanted: Shape,
+    },
+    /// A file that does not name classes.
+    #[error("{file} {reason}")]
+    ClassNames {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A file that is not called `.csv`.
     #[error("{} is neither a directory nor called .csv or .csv.gz; for IDX files give the directory that holds them", path.display())]
