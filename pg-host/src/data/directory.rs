@@ -38,7 +38,7 @@ impl Pair {
     /// From a directory; `None` if it has neither images nor labels of this part.
     fn from_directory(directory: &Path, part: &Part) -> Result<Option<Self>, DataError> {
         let file = |path: PathBuf| Ok(File { name: path.display().to_string(), bytes: read(&path)? });
-        let missing = |file| Err(DataError::MissingFile { directory: directory.into(), file });
+        let missing = |file| Err(DataError::MissingFile { directory: directory.into(), file, form: FORM });
         match (part.look_for("images", directory), part.look_for("labels", directory)) {
             (Some(images), Some(labels)) => Ok(Some(Self { images: file(images)?, labels: file(labels)? })),
             (Some(_), None) => missing(part.labels),
@@ -68,6 +68,9 @@ impl Pair {
     }
 }
 
+/// For errors.
+const FORM: &str = "the IDX form";
+
 /// How MNIST calls the files of one part.
 struct Part {
     prefix: &'static str,
@@ -88,6 +91,11 @@ impl Part {
     }
 }
 
+/// Whether a directory has any of these files.
+pub(super) fn is_here(directory: &Path) -> bool {
+    [TRAIN, TEST].iter().any(|part| ["images", "labels"].iter().any(|kind| part.look_for(kind, directory).is_some()))
+}
+
 /// A directory in MNIST's form: `train-…`, for a test set `t10k-…`, and for the names of the classes `classes.txt`.
 pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
     load_named(directory, class_names::of_directory(directory)?)
@@ -95,7 +103,7 @@ pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
 
 /// The same with these names of classes.
 pub(super) fn load_named(directory: &Path, classes: Option<Vec<String>>) -> Result<Dataset, DataError> {
-    let missing = DataError::MissingFile { directory: directory.into(), file: TRAIN.images };
+    let missing = DataError::MissingFile { directory: directory.into(), file: TRAIN.images, form: FORM };
     let train = Pair::from_directory(directory, &TRAIN)?.ok_or(missing)?.samples()?;
     let test = Pair::from_directory(directory, &TEST)?.map(Pair::samples).transpose()?;
     assemble(last_part(directory), train, test, classes)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use pg_core::shape::Shape;
 
-use super::{CsvError, Element, IdxError, bundled, installed};
+use super::{CifarError, CsvError, Element, IdxError, bundled, installed};
 
 /// Names, for a sentence.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -89,13 +89,29 @@ pub enum DataError {
         /// The decoder's reason.
         reason: std::io::Error,
     },
-    /// A directory without the files of the IDX form.
-    #[error("{} has no file {file} (or {file}.gz), which the IDX form needs", directory.display())]
+    /// A directory without a file that its form needs.
+    #[error("{} has no file {file} (or {file}.gz), which {form} needs", directory.display())]
     MissingFile {
         /// The directory.
         directory: PathBuf,
         /// The usual name of what is missing.
         file: &'static str,
+        /// The form that needs it.
+        form: &'static str,
+    },
+    /// A directory in no form that is known.
+    #[error("{} holds no data in a form that is known: the IDX files of MNIST, or the batches of CIFAR", directory.display())]
+    NoForm {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A file that is not CIFAR's.
+    #[error("{file} {reason}")]
+    Cifar {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: CifarError,
     },
     /// A file that is not IDX.
     #[error("{file} {reason}")]

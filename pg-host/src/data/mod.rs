@@ -13,20 +13,23 @@
 mod assemble;
 mod bundled;
 mod carve;
+mod cifar;
 mod class_names;
 mod csv;
 mod directory;
 mod error;
+mod form;
 mod idx;
 mod installed;
 mod table;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pg_core::shape::Shape;
 
 pub use self::bundled::{Bundled, bundled};
+pub use self::cifar::{Cifar, CifarError, parse_cifar};
 pub use self::csv::{Csv, CsvError, Place, parse_csv};
 pub use self::error::DataError;
 pub use self::idx::{Element, Idx, IdxError, parse_idx};
@@ -103,7 +106,8 @@ impl Samples {
     }
 }
 
-/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, or a CSV file.
+/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form or that of
+/// CIFAR, or a CSV file.
 ///
 /// A name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
 pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataError> {
@@ -116,7 +120,7 @@ pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataErr
     }
     let path = Path::new(name_or_path);
     if path.is_dir() {
-        csv_only(directory::load(path))
+        csv_only(form::load(path))
     } else if table::has_csv_name(path) {
         table::load(path, options)
     } else if path.exists() {
@@ -157,6 +161,11 @@ impl Dataset {
 fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = std::fs::read(path).map_err(|reason| DataError::Read { file: path.display().to_string(), reason })?;
     unpack(&path.display().to_string(), bytes)
+}
+
+/// The file of that name in a directory, or the same gzipped.
+fn file_of(directory: &Path, name: &str) -> Option<PathBuf> {
+    [directory.join(name), directory.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
 }
 
 /// Unpacks `bytes` if they begin as gzip does; the name of the file is for the error.
