@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use pg_core::shape::Shape;
 
-use super::{CifarError, CsvError, Element, IdxError, bundled, installed};
+use super::{CifarError, CsvError, Element, IdxError, PictureError, bundled, installed};
 
 /// Names, for a sentence.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -100,7 +100,7 @@ pub enum DataError {
         form: &'static str,
     },
     /// A directory in no form that is known.
-    #[error("{} holds no data in a form that is known: the IDX files of MNIST, or the batches of CIFAR", directory.display())]
+    #[error("{} holds no data in a form that is known: the IDX files of MNIST, the batches of CIFAR, or pictures in a folder for each class", directory.display())]
     NoForm {
         /// The directory.
         directory: PathBuf,
@@ -113,6 +113,9 @@ pub enum DataError {
         /// What is wrong with it.
         reason: CifarError,
     },
+    /// A folder of pictures that is no data set.
+    #[error(transparent)]
+    Pictures(PictureError),
     /// A file that is not IDX.
     #[error("{file} {reason}")]
     Idx {

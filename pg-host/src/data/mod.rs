@@ -21,6 +21,7 @@ mod error;
 mod form;
 mod idx;
 mod installed;
+mod pictures;
 mod table;
 
 use std::io::Read;
@@ -34,6 +35,7 @@ pub use self::csv::{Csv, CsvError, Place, parse_csv};
 pub use self::error::DataError;
 pub use self::idx::{Element, Idx, IdxError, parse_idx};
 pub use self::installed::{Installed, installed};
+pub use self::pictures::PictureError;
 pub use self::table::CsvOptions;
 
 /// Labelled samples of one shape, with the names of their classes.
@@ -106,8 +108,8 @@ impl Samples {
     }
 }
 
-/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form or that of
-/// CIFAR, or a CSV file.
+/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, that of CIFAR or
+/// with pictures in a folder for each class, or a CSV file.
 ///
 /// A name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
 pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataError> {
