@@ -8,7 +8,7 @@ use std::path::Path;
 use pg_core::model_file::Model;
 use pg_core::zoo::Mlp9x24x11;
 use pg_core::{Sequential, Vector, layers::Dense};
-use pg_host::data::{Element, parse_csv, parse_idx};
+use pg_host::data::{Cifar, Element, parse_cifar, parse_csv, parse_idx};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
@@ -136,6 +136,14 @@ proptest! {
             prop_assert!(elements > 0 && (1..=4).contains(&idx.dims.len()));
             prop_assert_eq!(idx.bytes.len(), elements * size);
             prop_assert_eq!(idx.values().count(), elements);
+        }
+    }
+
+    #[test]
+    fn cifar(bytes in damaged("cifar"), which in prop::sample::select(&[Cifar::Ten, Cifar::Hundred][..])) {
+        if let Ok(samples) = parse_cifar(&bytes, which) {
+            prop_assert!(!samples.is_empty() && samples.inputs.len() == 3072 * samples.len());
+            prop_assert!(samples.labels.iter().all(|&label| usize::from(label) < which.classes()));
         }
     }
 

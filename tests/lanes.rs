@@ -110,24 +110,6 @@ fn a_mixed_class_without_a_share_may_have_an_infinite_output_and_a_share_that_is
     assert!(found(0.5).is_err() && found(f32::NAN).is_err());
 }
 
-/// A training run of a hundred steps with everything on: the parameters' bits, and those of the mean losses.
-fn train<N: Network, F: Form>(population: Population) -> (Vec<u32>, Vec<u32>) {
-    const STEPS: u32 = 100;
-    let sgd = Sgd { momentum: 0.9, nesterov: true, weight_decay: 1e-3 };
-    let data = Samples::random::<N>(5, 70);
-    let (mut theta, mut velocity) = (parameters::<N>(6), vec![0.0; N::PARAMS]);
-    let mut losses = Vec::new();
-    // Batches of 16, of which every fifth is short.
-    for (step, first) in (0..STEPS).zip((0..70).step_by(16).cycle()) {
-        let batch = data.batch::<N>(&SMOOTHED, first, (first + 16).min(70));
-        let (gradient, loss) = gradient::<N, F>(&population, &SMOOTHED, step, &theta, &batch).expect("finite losses");
-        sgd.step::<F::Value>(0.1 * Schedule::Cosine.factor(step, STEPS), &gradient, &mut velocity, &mut theta);
-        losses.push(loss);
-    }
-    assert!(losses[95..].iter().sum::<f32>() < losses[..5].iter().sum::<f32>(), "it learns");
-    (bits(&theta), bits(&losses))
-}
-
 #[test]
 fn gradients_have_the_same_bits_in_every_form_for_every_population() {
     for population in populations(&[0, 1, 2, 3, 4, 7, 8, 16, 17]) {

@@ -12,13 +12,37 @@ pub fn by_name<'a>(networks: &'a [Entry], name: &str) -> Result<&'a Entry, Failu
     networks.iter().find(|entry| entry.name() == name).ok_or_else(unknown)
 }
 
+/// The shape that data of `shape` should be read as, where that is another than the files say: images of 1xCxT are windows of Cx1xT, or the
+/// other way round, if the network that was asked for takes them so, or without a name the first that does when none takes them as they are.
+pub fn other_reading(networks: &[Entry], name: Option<&str>, shape: Shape, classes: usize) -> Result<Option<Shape>, Failure> {
+    let takes =
+        |entry: &Entry, shape| entry.network().sizes().input == shape && (name.is_some() || entry.network().sizes().outputs == classes);
+    let asked = asked(networks, name)?;
+    let candidates = || networks.iter().filter(|entry| asked.is_none_or(|asked| asked.name() == entry.name()));
+    Ok(turned(shape).filter(|&turned| !candidates().any(|entry| takes(entry, shape)) && candidates().any(|entry| takes(entry, turned))))
+}
+
+/// 1xCxT as Cx1xT and back: the same values in the same order.
+pub fn turned(shape: Shape) -> Option<Shape> {
+    match shape {
+        Shape { channels: 1, height, width } if height > 1 => Some(Shape::new(height, 1, width)),
+        Shape { channels, height: 1, width } if channels > 1 && width > 1 => Some(Shape::new(1, channels, width)),
+        _ => None,
+    }
+}
+
+/// The entry that was asked for, if one was.
+fn asked<'a>(networks: &'a [Entry], name: Option<&str>) -> Result<Option<&'a Entry>, Failure> {
+    name.map(|name| by_name(networks, name)).transpose()
+}
+
 /// The network to train on data of this shape: the one that was asked for if it fits, without a name the first that fits.
 pub fn for_data<'a>(networks: &'a [Entry], name: Option<&str>, data: &str, shape: Shape, classes: usize) -> Result<&'a Entry, Failure> {
     let fits = |entry: &&Entry| {
         let sizes = entry.network().sizes();
-        takes_shape(sizes.input, shape) && sizes.outputs == classes
+        (sizes.input, sizes.outputs) == (shape, classes)
     };
-    let asked = name.map(|name| by_name(networks, name)).transpose()?;
+    let asked = asked(networks, name)?;
     if let Some(entry) = asked.filter(|entry| fits(entry)) {
         return Ok(entry);
     }
@@ -36,13 +60,6 @@ pub fn for_data<'a>(networks: &'a [Entry], name: Option<&str>, data: &str, shape
             Err(anyhow!("{has}, {}; {advice}", takes(entry)).into())
         }
     }
-}
-
-/// Whether samples of `shape` can be given to a network for `input`: the same shape, or windows of sensor data. A file of windows
-/// `channels x time` cannot tell them from images of one channel; the network says which they are.
-pub fn takes_shape(input: Shape, shape: Shape) -> bool {
-    let windows = shape.channels == 1 && input == Shape::new(shape.height, 1, shape.width);
-    input == shape || windows
 }
 
 /// "`mlp-9-24-11` takes 9x1x1 inputs and gives 11 classes".
@@ -79,6 +96,21 @@ mod tests {
         assert_eq!(name(Shape::new(1, 8, 8), 10), "mlp-64-64-32-10");
         assert_eq!(name(Shape::new(9, 1, 1), 11), "mlp-9-24-11");
         assert_eq!(for_data(&zoo, Some("mlp-64-32-10"), "data", Shape::new(1, 8, 8), 10).unwrap().name(), "mlp-64-32-10");
+    }
+
+    #[test]
+    fn windows_are_read_as_channels_only_where_the_network_takes_only_that() {
+        let zoo = zoo();
+        let (image, window) = (Shape::new(1, 3, 64), Shape::new(3, 1, 64));
+        let reading = |name, shape, classes| other_reading(&zoo, name, shape, classes).unwrap();
+        assert_eq!(reading(Some("conv1d-3x64"), image, 6), Some(window));
+        assert_eq!(reading(None, image, 6), Some(window));
+        assert_eq!(reading(None, image, 7), None, "no network has as many classes");
+        assert_eq!(reading(Some("conv1d-3x64"), window, 6), None);
+        assert_eq!(reading(Some("conv1d-6x128"), image, 6), None);
+        assert_eq!(reading(None, Shape::new(8, 1, 8), 10), Some(Shape::new(1, 8, 8)));
+        assert_eq!(reading(None, Shape::new(1, 8, 8), 10), None);
+        assert_eq!([image, window, Shape::new(9, 1, 1), Shape::new(3, 4, 5)].map(turned), [Some(window), Some(image), None, None]);
     }
 
     #[test]

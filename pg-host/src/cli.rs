@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use pg_core::Shape;
 use pg_core::initialise::Rule;
 use pg_core::perturbation::Distribution;
 use pg_core::schedule::Course;
@@ -87,7 +88,7 @@ enum Sub {
 }
 
 #[derive(Args)]
-struct Csv {
+struct Reading {
     /// For a CSV file: the column of the labels, by its name or its number from 0. Without it the column called label, class, target or
     /// y, else the last
     #[arg(long, value_name = "COLUMN")]
@@ -95,16 +96,20 @@ struct Csv {
     /// For a CSV file: a second file with the samples to test on
     #[arg(long, value_name = "FILE")]
     test: Option<PathBuf>,
+    /// Read each sample as this shape, its values in the same order: channels, height, width. Windows of sensor data are CHANNELSx1xTIME. If
+    /// left out, images of 1xCxT become windows of Cx1xT, or the other way round, where the network takes only that
+    #[arg(long = "as", value_name = "CxHxW", value_parser = shape, requires = "data")]
+    shape: Option<Shape>,
 }
 
 #[derive(Args)]
 struct Train {
-    /// A bundled data set (digits, vowel, fashion-tiny), an installed one (fashion-mnist), a directory in MNIST's IDX form, or a CSV file. Where there is no test part,
-    /// 20 % of the samples are put aside to test on
+    /// A bundled data set (digits, vowel, fashion-tiny), one that a package brings (fashion-mnist), a directory in MNIST's IDX form, or a
+    /// CSV file. Where there is no test part, 20 % of the samples are put aside to test on
     #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
     data: String,
     #[command(flatten)]
-    csv: Csv,
+    reading: Reading,
     /// The network, one of `nets`. Without it the first that fits the data
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
@@ -215,7 +220,7 @@ struct Eval {
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
     #[command(flatten)]
-    csv: Csv,
+    reading: Reading,
     /// Which samples: `test`, `train` or `all`. Without it the test part; all of a data set that brings none and is not the one that the
     /// model was trained on
     #[arg(long, value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
@@ -233,7 +238,7 @@ struct Predict {
     #[arg(long, value_name = "NAME|PATH")]
     data: Option<String>,
     #[command(flatten)]
-    csv: Csv,
+    reading: Reading,
     /// Which samples: `test`, `train` or `all`. Without it the test part if the data set brings one, else all
     #[arg(long, value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
     part: Option<String>,
@@ -326,21 +331,31 @@ fn no_command(error: &clap::Error) -> NoCommand {
     }
 }
 
-impl Csv {
-    fn options(self) -> CsvOptions {
-        CsvOptions { label: self.label, test: self.test }
+impl Reading {
+    fn of(self, name: String) -> DataOptions {
+        DataOptions { name, csv: CsvOptions { label: self.label, test: self.test }, shape: self.shape }
     }
 
     /// Options of a CSV file make no sense without one.
     fn with(self, data: Option<String>) -> Option<DataOptions> {
-        let csv = self.options();
-        let given = csv != CsvOptions::default();
-        data.or_else(|| given.then(|| "digits".into())).map(|name| DataOptions { name, csv })
+        let given = self.label.is_some() || self.test.is_some();
+        data.or_else(|| given.then(|| "digits".into())).map(|name| self.of(name))
     }
 }
 
 fn distribution(name: &str) -> Distribution {
     if name == "rademacher" { Distribution::Rademacher } else { Distribution::Gaussian }
+}
+
+/// Three sizes of at least 1, separated by `x`.
+fn shape(text: &str) -> Result<Shape, String> {
+    let sizes: Option<Vec<usize>> = text.split('x').map(|size| size.parse().ok().filter(|&size| size > 0)).collect();
+    match sizes.as_deref() {
+        Some(&[channels, height, width]) if channels.checked_mul(height).is_some_and(|places| places.checked_mul(width).is_some()) => {
+            Ok(Shape::new(channels, height, width))
+        }
+        _ => Err("a shape is three sizes, CHANNELSxHEIGHTxWIDTH, for example 3x1x64".into()),
+    }
 }
 
 fn part(name: &str) -> Part {
@@ -355,12 +370,12 @@ impl From<Sub> for Command {
     fn from(sub: Sub) -> Self {
         match sub {
             Sub::Train(train) => Command::Train(Box::new(train.into())),
-            Sub::Eval(Eval { model, data, csv, part: name, json }) => {
-                Command::Eval(EvalOptions { model, data: csv.with(data), part: name.as_deref().map(part), json })
+            Sub::Eval(Eval { model, data, reading, part: name, json }) => {
+                Command::Eval(EvalOptions { model, data: reading.with(data), part: name.as_deref().map(part), json })
             }
-            Sub::Predict(Predict { model, data, csv, part: name, limit, logits, bits, json }) => {
+            Sub::Predict(Predict { model, data, reading, part: name, limit, logits, bits, json }) => {
                 let part = name.as_deref().map(part);
-                Command::Predict(PredictOptions { model, data: csv.with(data), part, limit, logits, bits, json })
+                Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, json })
             }
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
             Sub::Nets(Nets { json }) => Command::Nets { json },
@@ -381,7 +396,7 @@ impl From<Train> for TrainOptions {
             _ => OptimiserName::Sgd,
         };
         TrainOptions {
-            data: DataOptions { name: train.data, csv: train.csv.options() },
+            data: train.reading.of(train.data),
             net: train.net,
             epochs: train.epochs,
             batch: train.batch,
@@ -469,6 +484,8 @@ mod tests {
         assert_eq!(mistake("eval"), "the following required arguments were not provided: <MODEL>");
         assert!(mistake("").starts_with("say what to do"));
         assert!(mistake("train --augment flip=2").contains("'flip=2' for '--augment <KINDS>': `flip=2` must be flip, without a number"));
+        assert!(mistake("train --as 3x64").ends_with("a shape is three sizes, CHANNELSxHEIGHTxWIDTH, for example 3x1x64"));
+        assert!(mistake("train --as 3x0x64").starts_with("invalid value '3x0x64' for '--as <CxHxW>'"));
         assert!(mistake("train --schedule sine").contains("[possible values: constant, cosine]"));
     }
 }

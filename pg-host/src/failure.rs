@@ -42,7 +42,7 @@ impl From<anyhow::Error> for Failure {
 impl From<DataError> for Failure {
     fn from(error: DataError) -> Self {
         match error {
-            DataError::CsvOnly { .. } | DataError::Unknown { .. } => Failure::Usage(error.to_string()),
+            DataError::CsvOnly { .. } | DataError::Unknown { .. } | DataError::Reinterpreted { .. } => Failure::Usage(error.to_string()),
             _ => Failure::Run(anyhow::Error::msg(error.to_string())),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use pg_core::Shape;
 use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
@@ -30,6 +31,8 @@ pub struct DataOptions {
     pub name: String,
     /// For CSV files.
     pub csv: CsvOptions,
+    /// Read each sample as this shape; without it as the files say, or as the network takes it.
+    pub shape: Option<Shape>,
 }
 
 /// The kinds of optimisers, with their usual constants.

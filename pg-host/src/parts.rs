@@ -85,7 +85,10 @@ pub fn prepare(divided: Divided, fraction: f64, seed: u64) -> Result<Prepared, D
 /// # Panics
 /// When the channels are not those of the shape.
 pub fn normalise(normalisation: &Normalisation, shape: Shape, samples: &mut Samples) {
-    let mut inputs = vec![0.0; samples.inputs.len()];
-    normalisation.apply(shape, &samples.inputs, &mut inputs);
-    samples.inputs = inputs;
+    // Sample by sample: a second copy of all would not fit where a large data set just does.
+    let mut raw = vec![0.0; shape.len()];
+    for sample in samples.inputs.chunks_exact_mut(shape.len()) {
+        raw.copy_from_slice(sample);
+        normalisation.apply(shape, &raw, sample);
+    }
 }

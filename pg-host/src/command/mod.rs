@@ -44,6 +44,9 @@ fn say(line: &str) {
 /// Loads a data set; the names of its classes become single lines, as in a model file.
 fn load(options: &DataOptions) -> Result<Dataset, Failure> {
     let mut data = data::find(&options.name, &options.csv)?;
+    if let Some(shape) = options.shape {
+        data = data.read_as(shape)?;
+    }
     data.name = one_line(&data.name);
     data.classes.iter_mut().for_each(|class| *class = one_line(class));
     Ok(data)
@@ -53,16 +56,16 @@ fn load(options: &DataOptions) -> Result<Dataset, Failure> {
 fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Vec<String>), Failure> {
     let from_model = || {
         let name = known.model.provenance.data;
-        let bundled = data::bundled().iter().any(|set| set.name == name);
-        let options = DataOptions { name: name.into(), csv: data::CsvOptions::default() };
+        let options = DataOptions { name: name.into(), csv: data::CsvOptions::default(), shape: None };
         let missing = || Failure::Usage(format!("the model was trained on `{name}`, which is not bundled: say which data with --data"));
-        bundled.then_some(options).ok_or_else(missing)
+        data::is_name(name).then_some(options).ok_or_else(missing)
     };
     let mut data = load(&options.cloned().map_or_else(from_model, Ok)?)?;
     let sizes = known.entry.network().sizes();
-    if choose::takes_shape(sizes.input, data.shape) {
-        data.shape = sizes.input;
-    } else {
+    if options.is_none_or(|options| options.shape.is_none()) && choose::turned(data.shape) == Some(sizes.input) {
+        data = data.read_as(sizes.input)?;
+    }
+    if data.shape != sizes.input {
         let Dataset { name, shape, .. } = &data;
         return Err(anyhow::anyhow!("{name} has {shape} inputs, and the model's network takes {}", takes(known.entry, sizes.input)).into());
     }

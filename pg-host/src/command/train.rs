@@ -29,12 +29,24 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     }
     spare_the_data(options)?;
     check_writable(&options.out).map_err(anyhow::Error::from)?;
-    let mut divided = divide(load(&options.data)?.checked()?)?;
+    let mut data = load(&options.data)?.checked()?;
+    let other = if options.data.shape.is_none() {
+        choose::other_reading(networks, options.net.as_deref(), data.shape, data.classes.len())?
+    } else {
+        None
+    };
+    if let Some(shape) = other {
+        say(&format!(
+            "{}: samples of {} are read as {shape}, as the network takes them; --as {} keeps them",
+            data.name, data.shape, data.shape
+        ));
+        data = data.read_as(shape)?;
+    }
+    let divided = divide(data)?;
     let (name, carved) = (divided.data.name.clone(), divided.carved);
     let (shape, classes) = (divided.data.shape, divided.data.classes.len());
     let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
-    divided.data.shape = entry.network().sizes().input;
-    options.augmentation.check(divided.data.shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
+    options.augmentation.check(shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
     let prepared = prepare(divided, options.validation, options.seed)?;
     let recipe = options.recipe();
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
@@ -208,7 +220,13 @@ impl Report<'_> {
     fn next(&self) -> String {
         let (me, path, data) = (invocation(), quoted(&self.path), &self.options.data);
         let test = data.csv.test.as_ref().map(|test| test.display().to_string());
-        let given = [("data", (data.name != "digits").then_some(&data.name)), ("label", data.csv.label.as_ref()), ("test", test.as_ref())];
+        let shape = data.shape.map(|shape| shape.to_string());
+        let given = [
+            ("data", (data.name != "digits" || shape.is_some()).then_some(&data.name)),
+            ("label", data.csv.label.as_ref()),
+            ("test", test.as_ref()),
+            ("as", shape.as_ref()),
+        ];
         let given: String = given.into_iter().filter_map(|(option, value)| Some(format!(" --{option} {}", quoted(value?)))).collect();
         let (population, what) = match self.options.population {
             0 => (8, "the same with a population of noisy copies"),

@@ -6,9 +6,10 @@ use std::ops::Range;
 
 use pg_core::shape::Shape;
 
+use super::assemble::assemble;
 use super::csv::parse_csv;
-use super::directory::{Pair, assemble};
-use super::installed::CLOTHES;
+use super::directory::Pair;
+use super::installed::{FASHION, installed};
 use super::{DataError, Dataset, Samples};
 
 /// A data set inside the program.
@@ -48,17 +49,13 @@ pub(super) fn load(name: &str) -> Option<Result<Dataset, DataError>> {
     BUNDLED.iter().find(|set| set.name == name).map(|set| (set.load)(set.name))
 }
 
-/// Their names, for a sentence.
-pub(super) fn names() -> String {
-    BUNDLED.each_ref().map(|set| set.name).join(", ")
-}
-
-/// The name that was probably meant: one that is at most two edits away, or begins alike.
+/// The name that was probably meant, of these and of those that a package brings: one that is at most two edits away, or begins alike.
 pub(super) fn suggest(name: &str) -> Option<&'static str> {
     let name = name.to_lowercase();
     let alike = |known: &str| name.len() >= 3 && (known.starts_with(&name) || name.starts_with(known));
     let distance = |known: &'static str| if alike(known) { 0 } else { edits(&name, known) };
-    BUNDLED.iter().map(|set| (distance(set.name), set.name)).min().filter(|&(distance, _)| distance <= 2).map(|(_, name)| name)
+    let known = BUNDLED.iter().map(|set| set.name).chain(installed().iter().map(|set| set.name));
+    known.map(|known| (distance(known), known)).min_by_key(|&(distance, _)| distance).filter(|near| near.0 <= 2).map(|near| near.1)
 }
 
 /// Levenshtein's distance: insertions, deletions and substitutions of bytes. One row at a time.
@@ -91,13 +88,17 @@ macro_rules! pair {
     };
 }
 
+fn idx(name: &str, train: Pair, test: Pair, classes: &[&str]) -> Result<Dataset, DataError> {
+    assemble(name.into(), train.samples()?, Some(test.samples()?), Some(classes.iter().map(|name| name.to_string()).collect()))
+}
+
 fn digits(name: &'static str) -> Result<Dataset, DataError> {
     const CLASSES: [&str; 10] = ["0", "1", "2", "3", "4", "5", "6", "7", "8", "9"];
-    assemble(name.into(), &pair!("digits8x8", "train")?, Some(&pair!("digits8x8", "t10k")?), Some(&CLASSES))
+    idx(name, pair!("digits8x8", "train")?, pair!("digits8x8", "t10k")?, &CLASSES)
 }
 
 fn fashion_tiny(name: &'static str) -> Result<Dataset, DataError> {
-    assemble(name.into(), &pair!("fashion-tiny", "train")?, Some(&pair!("fashion-tiny", "t10k")?), Some(&CLOTHES))
+    idx(name, pair!("fashion-tiny", "train")?, pair!("fashion-tiny", "t10k")?, &FASHION)
 }
 
 fn vowel(name: &'static str) -> Result<Dataset, DataError> {
@@ -168,8 +169,14 @@ mod tests {
 
     #[test]
     fn suggests_the_nearest_name() {
-        let suggestions =
-            [("digit", "digits"), ("Digits", "digits"), ("vowels", "vowel"), ("fashion", "fashion-tiny"), ("dgitis", "digits")];
+        let suggestions = [
+            ("digit", "digits"),
+            ("Digits", "digits"),
+            ("vowels", "vowel"),
+            ("fashion", "fashion-tiny"),
+            ("dgitis", "digits"),
+            ("fashion_mnist", "fashion-mnist"),
+        ];
         for (given, meant) in suggestions {
             assert_eq!(suggest(given), Some(meant), "{given}");
         }

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use pg_core::shape::Shape;
 
+use super::assemble::{Labelled, assemble};
 use super::idx::{Element, Idx, parse_idx};
-use super::{DataError, Dataset, Samples, last_part, read, unpack};
+use super::{DataError, Dataset, Samples, class_names, last_part, read, unpack};
 
 /// One file of a pair: its name, for errors, and its unpacked bytes.
 struct File {
@@ -37,7 +38,7 @@ impl Pair {
     /// From a directory; `None` if it has neither images nor labels of this part.
     fn from_directory(directory: &Path, part: &Part) -> Result<Option<Self>, DataError> {
         let file = |path: PathBuf| Ok(File { name: path.display().to_string(), bytes: read(&path)? });
-        let missing = |file| Err(DataError::MissingFile { directory: directory.into(), file });
+        let missing = |file| Err(DataError::MissingFile { directory: directory.into(), file, form: FORM });
         match (part.look_for("images", directory), part.look_for("labels", directory)) {
             (Some(images), Some(labels)) => Ok(Some(Self { images: file(images)?, labels: file(labels)? })),
             (Some(_), None) => missing(part.labels),
@@ -47,7 +48,7 @@ impl Pair {
     }
 
     /// Reads both files and matches them.
-    fn samples(&self) -> Result<(Shape, Samples), DataError> {
+    pub(super) fn samples(self) -> Result<Labelled, DataError> {
         let (images, labels) = (self.images.parse()?, self.labels.parse()?);
         let rank = |file: &File, idx: &Idx<'_>, purpose, needed| {
             Err(DataError::Rank { file: file.name.clone(), rank: idx.dims.len(), purpose, needed })
@@ -62,20 +63,13 @@ impl Pair {
             return Err(DataError::Counts { images, samples, labels, count });
         }
         let labels = labels.bytes.iter().map(|&label| label.into()).collect();
-        Ok((shape, Samples { inputs: images.values().collect(), labels }))
-    }
-
-    /// Refuses a label that is not below `classes`.
-    fn check_labels(&self, samples: &Samples, classes: usize) -> Result<(), DataError> {
-        match samples.labels.iter().position(|&label| usize::from(label) >= classes) {
-            Some(sample) => {
-                let (file, label) = (self.labels.name.clone(), samples.labels[sample]);
-                Err(DataError::LabelOutOfRange { file, sample, label, classes })
-            }
-            None => Ok(()),
-        }
+        let samples = Samples { inputs: images.values().collect(), labels };
+        Ok(Labelled { inputs: self.images.name.clone(), labels: self.labels.name.clone(), shape, samples })
     }
 }
+
+/// For errors.
+const FORM: &str = "the IDX form";
 
 /// How MNIST calls the files of one part.
 struct Part {
@@ -97,31 +91,22 @@ impl Part {
     }
 }
 
-/// A directory in MNIST's form: `train-…` and, for a test set, `t10k-…`.
-pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
-    let missing = DataError::MissingFile { directory: directory.into(), file: TRAIN.images };
-    let train = Pair::from_directory(directory, &TRAIN)?.ok_or(missing)?;
-    let test = Pair::from_directory(directory, &TEST)?;
-    assemble(last_part(directory), &train, test.as_ref(), None)
+/// Whether a directory has any of these files.
+pub(super) fn is_here(directory: &Path) -> bool {
+    [TRAIN, TEST].iter().any(|part| ["images", "labels"].iter().any(|kind| part.look_for(kind, directory).is_some()))
 }
 
-/// A data set from its pairs of files. Without names of classes these are the numbers up to the largest label to train on.
-pub(super) fn assemble(name: String, train: &Pair, test: Option<&Pair>, classes: Option<&[&str]>) -> Result<Dataset, DataError> {
-    let (shape, train_samples) = train.samples()?;
-    let numbered = classes.is_none();
-    let numbers = || (0..=train_samples.labels.iter().copied().max().unwrap_or(0)).map(|label| label.to_string()).collect();
-    let classes: Vec<String> = classes.map_or_else(numbers, |names| names.iter().map(|name| name.to_string()).collect());
-    train.check_labels(&train_samples, classes.len())?;
-    let mut test_samples = None;
-    if let Some(test) = test {
-        let (test_shape, samples) = test.samples()?;
-        if test_shape != shape {
-            return Err(DataError::ShapesDiffer { file: test.images.name.clone(), test: test_shape, train: shape });
-        }
-        test.check_labels(&samples, classes.len())?;
-        test_samples = Some(samples);
-    }
-    Ok(Dataset { name, shape, classes, numbered, train: train_samples, test: test_samples })
+/// A directory in MNIST's form: `train-…`, for a test set `t10k-…`, and for the names of the classes `classes.txt`.
+pub(super) fn load(directory: &Path) -> Result<Dataset, DataError> {
+    load_named(directory, class_names::of_directory(directory)?)
+}
+
+/// The same with these names of classes.
+pub(super) fn load_named(directory: &Path, classes: Option<Vec<String>>) -> Result<Dataset, DataError> {
+    let missing = DataError::MissingFile { directory: directory.into(), file: TRAIN.images, form: FORM };
+    let train = Pair::from_directory(directory, &TRAIN)?.ok_or(missing)?.samples()?;
+    let test = Pair::from_directory(directory, &TEST)?.map(Pair::samples).transpose()?;
+    assemble(last_part(directory), train, test, classes)
 }
 
 /// The shape of one sample: (n, features), (n, H, W) or (n, C, H, W).
@@ -168,6 +153,15 @@ mod tests {
         let [test_images, test_labels] = test;
         let data = load(directory(&[images, labels, test_images, test_labels]).path()).unwrap();
         assert_eq!(data.test.unwrap(), Samples { inputs: vec![6.0; 4], labels: vec![2] });
+    }
+
+    #[test]
+    fn a_file_names_the_classes_and_must_name_all_of_them() {
+        let files = [(IMAGES, idx(8, &[3, 1, 1], &[5; 3])), (LABELS, idx(8, &[3], &[0, 1, 2]))];
+        let named = |names: &str| [&files[..], &[("classes.txt", names.into())]].concat();
+        let data = load(directory(&named("sit\nstand\nlie\n")).path()).unwrap();
+        assert_eq!((&data.classes[..], data.numbered), (&["sit", "stand", "lie"].map(String::from)[..], false));
+        assert!(refusal(&named("sit\nstand\n")).contains("the label 2, and there are 2 classes"));
     }
 
     #[test]

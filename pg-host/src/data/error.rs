@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 use pg_core::shape::Shape;
 
-use super::{CsvError, Element, IdxError, bundled};
+use super::{CifarError, CsvError, Element, IdxError, PictureError, bundled, installed};
+
+/// Names, for a sentence.
+fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    names.collect::<Vec<_>>().join(", ")
+}
 
 /// Why there is no data set. Each text is a whole sentence: the causes are in it, not behind `source()`.
 #[derive(Debug, thiserror::Error)]
@@ -14,25 +19,47 @@ use super::{CsvError, Element, IdxError, bundled};
 pub enum DataError {
     /// Neither a bundled name nor an existing path.
     #[error(
-        "there is no data set called `{name}`{}; bundled are {}; or give a directory in IDX form or a CSV file that exists",
+        "there is no data set called `{name}`{}; bundled are {}, a package brings {}; or give a directory or a CSV file that exists",
         suggestion.map(|name| format!(" (did you mean `{name}`?)")).unwrap_or_default(),
-        bundled::names()
+        names(bundled().iter().map(|set| set.name)),
+        names(installed().iter().map(|set| set.name))
     )]
     Unknown {
         /// What was asked for.
         name: String,
-        /// The bundled name that is nearest to it.
+        /// The known name that is nearest to it.
         suggestion: Option<&'static str>,
     },
-    /// A data set that a package manager brings.
-    #[error("{name} is not installed: {how}, or put its files into a directory `{name}` and name the directory above it in {variable}")]
+    /// A data set of a package that is not there.
+    #[error(
+        "{name} is not on this machine: on Debian and Ubuntu `apt-get install -y {package}` brings it; elsewhere put its IDX files into \
+         DIRECTORY/{name} and set {variable}=DIRECTORY"
+    )]
     NotInstalled {
-        /// What was asked for.
+        /// The data set.
         name: &'static str,
-        /// How to get it.
-        how: &'static str,
-        /// The environment variable.
+        /// Debian's package.
+        package: &'static str,
+        /// The variable that names another directory.
         variable: &'static str,
+    },
+    /// Samples that cannot be read as the shape that was asked for.
+    #[error("--as {wanted} has {} values, and a sample of {data} has {}: {shape}", wanted.len(), shape.len())]
+    Reinterpreted {
+        /// The data set.
+        data: String,
+        /// The shape of its samples.
+        shape: Shape,
+        /// What was asked for.
+        wanted: Shape,
+    },
+    /// A file that does not name classes.
+    #[error("{file} {reason}")]
+    ClassNames {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A file that is not called `.csv`.
     #[error("{} is neither a directory nor called .csv or .csv.gz; for IDX files give the directory that holds them", path.display())]
@@ -62,14 +89,33 @@ pub enum DataError {
         /// The decoder's reason.
         reason: std::io::Error,
     },
-    /// A directory without the files of the IDX form.
-    #[error("{} has no file {file} (or {file}.gz), which the IDX form needs", directory.display())]
+    /// A directory without a file that its form needs.
+    #[error("{} has no file {file} (or {file}.gz), which {form} needs", directory.display())]
     MissingFile {
         /// The directory.
         directory: PathBuf,
         /// The usual name of what is missing.
         file: &'static str,
+        /// The form that needs it.
+        form: &'static str,
     },
+    /// A directory in no form that is known.
+    #[error("{} holds no data in a form that is known: the IDX files of MNIST, the batches of CIFAR, or pictures in a folder for each class", directory.display())]
+    NoForm {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// A file that is not CIFAR's.
+    #[error("{file} {reason}")]
+    Cifar {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: CifarError,
+    },
+    /// A folder of pictures that is no data set.
+    #[error(transparent)]
+    Pictures(PictureError),
     /// A file that is not IDX.
     #[error("{file} {reason}")]
     Idx {

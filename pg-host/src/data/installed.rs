@@ -1,63 +1,97 @@
-//! Data sets that are too large to bundle, found by name where a package manager has put them. Nothing is downloaded.
+//! Data sets that a package of the operating system brings: known by name, found where the package puts them.
+//!
+//! Nothing is downloaded. `PG_DATA` names a directory that is looked into first.
 
 use std::path::{Path, PathBuf};
 
 use super::{DataError, Dataset, directory};
 
-/// A data set that can be installed.
+/// A data set of a package.
 pub struct Installed {
-    /// What to ask for.
+    /// What to ask for, and the name of its directory.
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
-    /// The names of its classes.
+    /// Who made it, and under which licence.
+    pub credit: &'static str,
+    /// Debian's package.
+    pub package: &'static str,
     classes: &'static [&'static str],
-    /// Where Debian's package puts it.
-    debian: &'static str,
-    /// How to get it.
-    how: &'static str,
 }
 
-/// The names of the classes of Fashion-MNIST.
-pub(super) const CLOTHES: [&str; 10] =
+/// The classes of Fashion-MNIST, by label.
+pub(super) const FASHION: [&str; 10] =
     ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"];
 
 static INSTALLED: [Installed; 1] = [Installed {
     name: "fashion-mnist",
-    summary: "clothes, 1x28x28, 10 classes, 60000 to train on and 10000 to test (MIT, Zalando)",
-    classes: &CLOTHES,
-    debian: "/usr/share/datasets/fashion-mnist",
-    how: "on Debian run `apt-get install dataset-fashion-mnist`",
+    summary: "clothes, 1x28x28, 10 classes, 60000 to train on and 10000 to test",
+    credit: "Zalando SE, MIT",
+    package: "dataset-fashion-mnist",
+    classes: &FASHION,
 }];
 
-/// The environment variable that names a directory of data sets, each in a directory of its name.
-pub const VARIABLE: &str = "PG_DATA";
+/// The variable of a directory that holds `fashion-mnist/`.
+const VARIABLE: &str = "PG_DATA";
 
-/// The data sets that can be installed.
+/// Where Debian's packages put data sets.
+const DEBIAN: &str = "/usr/share/datasets";
+
+/// The data sets that a package brings, whether they are there or not.
 pub fn installed() -> &'static [Installed] {
     &INSTALLED
 }
 
 impl Installed {
-    /// Where it is: under [`VARIABLE`], or where its package puts it.
-    pub fn path(&self) -> Option<PathBuf> {
-        let own = std::env::var_os(VARIABLE).map(|directory| Path::new(&directory).join(self.name));
-        own.into_iter().chain([PathBuf::from(self.debian)]).find(|path| path.is_dir())
+    /// Its directory, if it is on this machine.
+    pub fn find(&self) -> Option<PathBuf> {
+        let own = std::env::var_os(VARIABLE).map(PathBuf::from);
+        self.find_in(own.as_deref().into_iter().chain([Path::new(DEBIAN)]))
     }
 
-    fn load(&self) -> Result<Dataset, DataError> {
-        let missing = || DataError::NotInstalled { name: self.name, how: self.how, variable: VARIABLE };
-        let mut data = directory::load(&self.path().ok_or_else(missing)?)?;
-        data.name = self.name.into();
-        if data.classes.len() == self.classes.len() {
-            data.classes = self.classes.iter().map(|name| name.to_string()).collect();
-            data.numbered = false;
-        }
-        Ok(data)
+    fn find_in<'a>(&self, roots: impl IntoIterator<Item = &'a Path>) -> Option<PathBuf> {
+        roots.into_iter().map(|root| root.join(self.name)).find(|directory| directory.is_dir())
+    }
+
+    fn load(&self, found: Option<PathBuf>) -> Result<Dataset, DataError> {
+        let directory = found.ok_or(DataError::NotInstalled { name: self.name, package: self.package, variable: VARIABLE })?;
+        let names = self.classes.iter().map(|name| name.to_string()).collect();
+        let data = directory::load_named(&directory, Some(names))?;
+        Ok(Dataset { name: self.name.into(), ..data })
     }
 }
 
-/// Loads the data set of that name, if it is one of the list.
+/// Loads the data set of that name, if there is one.
 pub(super) fn load(name: &str) -> Option<Result<Dataset, DataError>> {
-    INSTALLED.iter().find(|set| set.name == name).map(Installed::load)
+    INSTALLED.iter().find(|set| set.name == name).map(|set| set.load(set.find()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::idx::tests::idx;
+    use super::*;
+
+    #[test]
+    fn a_set_is_taken_from_the_first_directory_that_holds_it_and_has_its_classes() {
+        let [without, with] = [(); 2].map(|()| tempfile::tempdir().unwrap());
+        let set = &INSTALLED[0];
+        let directory = with.path().join(set.name);
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::write(directory.join("train-images-idx3-ubyte"), idx(8, &[2, 2, 2], &[5; 8])).unwrap();
+        std::fs::write(directory.join("train-labels-idx1-ubyte"), idx(8, &[2], &[9, 0])).unwrap();
+        let found = set.find_in([without.path(), with.path()]);
+        assert_eq!(found.as_deref(), Some(&*directory));
+        let data = set.load(found).unwrap();
+        assert_eq!((&data.name[..], &data.classes[9][..], data.numbered), ("fashion-mnist", "Ankle boot", false));
+    }
+
+    #[test]
+    fn a_set_that_is_not_there_says_how_to_get_it() {
+        let text = INSTALLED[0].load(None).unwrap_err().to_string();
+        assert_eq!(
+            text,
+            "fashion-mnist is not on this machine: on Debian and Ubuntu `apt-get install -y dataset-fashion-mnist` brings it; elsewhere put \
+             its IDX files into DIRECTORY/fashion-mnist and set PG_DATA=DIRECTORY"
+        );
+    }
 }

@@ -10,31 +10,38 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 
+mod assemble;
 mod bundled;
 mod carve;
+mod cifar;
+mod class_names;
 mod csv;
 mod directory;
 mod error;
+mod form;
 mod idx;
 mod installed;
+mod pictures;
 mod table;
 
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pg_core::shape::Shape;
 
 pub use self::bundled::{Bundled, bundled};
+pub use self::cifar::{Cifar, CifarError, parse_cifar};
 pub use self::csv::{Csv, CsvError, Place, parse_csv};
 pub use self::error::DataError;
 pub use self::idx::{Element, Idx, IdxError, parse_idx};
 pub use self::installed::{Installed, installed};
+pub use self::pictures::PictureError;
 pub use self::table::CsvOptions;
 
 /// Labelled samples of one shape, with the names of their classes.
 #[derive(Clone, Debug)]
 pub struct Dataset {
-    /// The bundled name, or the last part of the path.
+    /// The known name, or the last part of the path.
     pub name: String,
     /// The shape of one sample.
     pub shape: Shape,
@@ -101,7 +108,8 @@ impl Samples {
     }
 }
 
-/// Finds a data set: a bundled name, the name of one that is installed, a directory in MNIST's IDX form, or a CSV file.
+/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, that of CIFAR or
+/// with pictures in a folder for each class, or a CSV file.
 ///
 /// A name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
 pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataError> {
@@ -114,7 +122,7 @@ pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataErr
     }
     let path = Path::new(name_or_path);
     if path.is_dir() {
-        csv_only(directory::load(path))
+        csv_only(form::load(path))
     } else if table::has_csv_name(path) {
         table::load(path, options)
     } else if path.exists() {
@@ -124,7 +132,21 @@ pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataErr
     }
 }
 
+/// Whether a name alone says which data are meant, on every machine that has them.
+pub fn is_name(name: &str) -> bool {
+    bundled().iter().any(|set| set.name == name) || installed().iter().any(|set| set.name == name)
+}
+
 impl Dataset {
+    /// The same values in the same order, read as samples of another shape: a row of a table as an image, or the rows of a window of sensor
+    /// data as its channels.
+    pub fn read_as(self, shape: Shape) -> Result<Self, DataError> {
+        if shape.len() != self.shape.len() {
+            return Err(DataError::Reinterpreted { data: self.name, shape: self.shape, wanted: shape });
+        }
+        Ok(Self { shape, ..self })
+    }
+
     /// The gate to training: at least two classes, and a sample of each to learn from. Scoring and predicting need neither.
     pub fn checked(self) -> Result<Self, DataError> {
         if let [only] = &self.classes[..] {
@@ -141,6 +163,11 @@ impl Dataset {
 fn read(path: &Path) -> Result<Vec<u8>, DataError> {
     let bytes = std::fs::read(path).map_err(|reason| DataError::Read { file: path.display().to_string(), reason })?;
     unpack(&path.display().to_string(), bytes)
+}
+
+/// The file of that name in a directory, or the same gzipped.
+fn file_of(directory: &Path, name: &str) -> Option<PathBuf> {
+    [directory.join(name), directory.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
 }
 
 /// Unpacks `bytes` if they begin as gzip does; the name of the file is for the error.
@@ -177,8 +204,8 @@ mod tests {
         let text = refusal("digit", &CsvOptions::default());
         assert_eq!(
             text,
-            "there is no data set called `digit` (did you mean `digits`?); bundled are digits, vowel, fashion-tiny; \
-             or give a directory in IDX form or a CSV file that exists"
+            "there is no data set called `digit` (did you mean `digits`?); bundled are digits, vowel, fashion-tiny, \
+             a package brings fashion-mnist; or give a directory or a CSV file that exists"
         );
         assert!(!refusal("no/such/directory", &CsvOptions::default()).contains("mean"));
     }
@@ -211,6 +238,17 @@ mod tests {
         let mut flipped = packed.clone();
         flipped[packed.len() - 6] ^= 1;
         assert!(unpack("f.gz", flipped).unwrap_err().to_string().starts_with("f.gz is damaged"));
+    }
+
+    #[test]
+    fn a_window_is_read_as_channels_without_moving_a_value() {
+        let digits = find("digits", &CsvOptions::default()).unwrap();
+        let read = digits.clone().read_as(Shape::new(8, 1, 8)).unwrap();
+        assert_eq!((read.shape, read.train), (Shape::new(8, 1, 8), digits.train.clone()));
+        assert_eq!(
+            digits.read_as(Shape::new(3, 1, 64)).unwrap_err().to_string(),
+            "--as 3x1x64 has 192 values, and a sample of digits has 64: 1x8x8"
+        );
     }
 
     #[test]

@@ -1,0 +1,18 @@
+//! Which form a directory has: told by the names of what is in it, never by the contents.
+
+use std::path::Path;
+
+use super::{DataError, Dataset, cifar, directory, pictures};
+
+/// Loads a directory in any form.
+pub(super) fn load(path: &Path) -> Result<Dataset, DataError> {
+    if directory::is_here(path) {
+        directory::load(path)
+    } else if let Some(which) = cifar::in_directory(path) {
+        cifar::load(path, which)
+    } else if pictures::is_here(path) {
+        pictures::load(path)
+    } else {
+        Err(DataError::NoForm { directory: path.into() })
+    }
+}
