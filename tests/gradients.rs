@@ -1,4 +1,4 @@
-//! Gradients against two independent oracles: finite differences in `f64`, and the matrix form of an MLP by nalgebra.
+//! Gradients of every layer against two independent oracles: finite differences in `f64`, and the matrix form of an MLP by nalgebra.
 
 use nalgebra::{DMatrix, DVector};
 use pg::oracle::{self, Masks, Mode, Oracle, assert_close, exact};
@@ -117,6 +117,11 @@ type Pools = Sequential<
         AvgPool2d<1, 2>,
     ),
 >;
+/// Pools that shrink, first in a branch, where nobody asks for the gradient of the widest activation there is.
+type FirstPools = Sequential<
+    Image<2, 6, 4>,
+    (Residual<Conv2d<2, 2, 2>, MaxPool2d<2>>, Parallel<AvgPool<Window<2, 1, 1>>, (ChannelShuffle<2>, Conv<1, Window<2, 1, 1>>)>, Dense<2>),
+>;
 /// A batch norm first, in the middle and last.
 type BatchNorms = Sequential<Image<2, 3, 3>, (BatchNorm, Conv2d<3, 2>, BatchNorm, Relu, Dense<4>, BatchNorm)>;
 /// A layer norm first, in the middle and last.
@@ -187,6 +192,7 @@ fn gradients_of_convolutions_are_those_of_finite_differences() {
 #[test]
 fn gradients_of_pools_are_those_of_finite_differences() {
     check_batches::<Pools>();
+    check_batches::<FirstPools>();
 }
 
 #[test]

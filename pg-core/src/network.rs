@@ -89,7 +89,11 @@ pub struct Sequential<In, Layers>(PhantomData<(In, Layers)>);
 impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const INPUT: Shape = In::SHAPE;
     const OUTPUTS: usize = Layers::OUT.len();
-    const PARAMS: usize = Layers::PARAMS;
+    const PARAMS: usize = {
+        // The shapes of all layers are worked out along with it, so that an anchor of this number reports every mistake.
+        let _ = (Layers::OUT, Layers::WIDTH);
+        Layers::PARAMS
+    };
     const STATISTICS: usize = Layers::STATISTICS;
     const TAPE: usize = In::SHAPE.len() + Layers::TAPE;
     const WIDTH: usize = larger(Layers::WIDTH, Layers::OUT.len());

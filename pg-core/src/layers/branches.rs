@@ -42,10 +42,13 @@ const fn joined(a: Shape, b: Shape) -> Shape {
     Shape::new(a.channels + b.channels, a.height, a.width)
 }
 
-/// What `impl Layer` has in common for branches of the inputs `$a` and `$b`.
+/// What `impl Layer` has in common for branches of the inputs `$a` and `$b`, which may be `shared`.
 macro_rules! branches {
-    ($a:ty, $b:ty) => {
-        const OUT: Shape = joined(<A as Layer<$a>>::OUT, <B as Layer<$b>>::OUT);
+    ($a:ty, $b:ty, shared: $shared:literal) => {
+        const OUT: Shape = {
+            assert!(!$shared || !A::OVERWRITES_INPUT && !B::OVERWRITES_INPUT, "Parallel: a branch must not begin with an activation");
+            joined(<A as Layer<$a>>::OUT, <B as Layer<$b>>::OUT)
+        };
         const PARAMS: usize = A::PARAMS + B::PARAMS;
         const STATISTICS: usize = A::STATISTICS + B::STATISTICS;
         const TAPE: usize = A::TAPE + B::TAPE + <Self as Layer<In>>::OUT.len();
@@ -68,7 +71,7 @@ macro_rules! branches {
 }
 
 impl<In: Shaped, A: Layer<In>, B: Layer<In>> Layer<In> for Parallel<A, B> {
-    branches!(In, In);
+    branches!(In, In, shared: true);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("Parallel<")?;
@@ -80,7 +83,6 @@ impl<In: Shaped, A: Layer<In>, B: Layer<In>> Layer<In> for Parallel<A, B> {
 
     #[inline]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
-        const { assert!(!A::OVERWRITES_INPUT && !B::OVERWRITES_INPUT, "Parallel: a branch must not begin with an activation") };
         let element = pass.columns * F::COLUMN;
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
         let (a_tape, rest) = tape.split_at_mut(A::TAPE * element);
@@ -120,7 +122,7 @@ where
     A: Layer<FirstChannels<In, FIRST>>,
     B: Layer<OtherChannels<In, FIRST>>,
 {
-    branches!(FirstChannels<In, FIRST>, OtherChannels<In, FIRST>);
+    branches!(FirstChannels<In, FIRST>, OtherChannels<In, FIRST>, shared: false);
     const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || B::OVERWRITES_INPUT;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
