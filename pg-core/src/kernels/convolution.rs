@@ -273,15 +273,14 @@ impl Convolution {
                 }
             }
             for tap in first..first + chunk {
-                for r in 0..ROWS {
-                    for j in 0..WIDE {
-                        let mut partial = [F::Value::default(); PARTIAL];
-                        for (p, partial) in partial[..round].iter_mut().enumerate() {
-                            *partial = sums[(tap - first) * round + p][r][j];
-                        }
-                        let index = ((at[0] + r) * self.inputs + at[1] + j) * taps + tap;
-                        add_members::<F>(pass, fold_lanes::<F>(&partial[..round]), &mut weights[index]);
+                let slots = &sums[(tap - first) * round..][..round];
+                for (r, j) in (0..ROWS).flat_map(|r| (0..WIDE).map(move |j| (r, j))) {
+                    let mut partial = [F::Value::default(); PARTIAL];
+                    for (partial, sums) in partial.iter_mut().zip(slots) {
+                        *partial = sums[r][j];
                     }
+                    let index = ((at[0] + r) * self.inputs + at[1] + j) * taps + tap;
+                    add_members::<F>(pass, fold_lanes::<F>(&partial[..round]), &mut weights[index]);
                 }
             }
         }
@@ -374,13 +373,13 @@ fn multiply_add_vectors<L: Lane, const ROWS: usize, const WIDE: usize>(
     sums: &mut [[L; WIDE]; ROWS],
 ) {
     let mut vectors = [L::default(); WIDE];
-    for j in 0..WIDE {
-        vectors[j] = L::load(&right[j][b..]);
+    for (vector, right) in vectors.iter_mut().zip(right) {
+        *vector = L::load(&right[b..]);
     }
-    for r in 0..ROWS {
-        let factor = L::load(&left[r][a..]);
-        for j in 0..WIDE {
-            sums[r][j] = factor.mul_add(vectors[j], sums[r][j]);
+    for (sums, left) in sums.iter_mut().zip(left) {
+        let factor = L::load(&left[a..]);
+        for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+            *sum = factor.mul_add(vector, *sum);
         }
     }
 }
@@ -473,10 +472,10 @@ fn tile_of<F: Form, const ROWS: usize, const WIDE: usize, const CLOSE: bool>(ter
                         vectors[j] = F::Value::load(&b[b_at + offsets[j]..]);
                     }
                 }
-                for r in 0..ROWS {
+                for (r, sums) in sums.iter_mut().enumerate() {
                     let weight = F::weight(a, a_at + r * terms.a_row);
-                    for j in 0..WIDE {
-                        sums[r][j] = weight.mul_add(vectors[j], sums[r][j]);
+                    for (sum, &vector) in sums.iter_mut().zip(&vectors) {
+                        *sum = weight.mul_add(vector, *sum);
                     }
                 }
                 a_at += terms.a_steps[2];
