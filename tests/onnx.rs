@@ -3,12 +3,15 @@
 //! Every vector of an operator that pg knows is either tested here or has a reason why not; docs/vectors.md is the list. After a change:
 //! `PG_WRITE=1 cargo test --test onnx`, then read the difference.
 
+#[path = "support/offered.rs"]
+mod offered;
 #[path = "support/onnx.rs"]
 mod vectors;
 
 use std::fmt::Write;
 use std::path::Path;
 
+use offered::{KNOWN, UNKNOWN, reason};
 use pg::{bits, gradient};
 use pg_core::form::{Form, Samples, Scalar};
 use pg_core::layers::window::Window;
@@ -16,7 +19,7 @@ use pg_core::layers::*;
 use pg_core::loss::{Loss, Targets};
 use pg_core::population::{Batch, Population, SHARD, Workspace, estimate, infer};
 use pg_core::{Image, Network, Sequential, Vector as Features, f32x8};
-use vectors::{Node, Numbers, Vector};
+use vectors::{Node, Vector};
 
 /// What was found and what was expected.
 type Pairs = Vec<(Vec<f32>, Vec<f32>)>;
@@ -148,83 +151,6 @@ const CASES: &[Case] = cases! {
     cross_entropy: "node/test_sce_sum_log_prob", Features<5>, Dense<5>;
 };
 
-/// Operators that pg computes, in some of their variants at least.
-const KNOWN: &[&str] = &[
-    "AveragePool",
-    "BatchNormalization",
-    "Conv",
-    "Dropout",
-    "Gemm",
-    "GlobalAveragePool",
-    "GlobalMaxPool",
-    "HardSwish",
-    "LayerNormalization",
-    "LeakyRelu",
-    "MaxPool",
-    "Relu",
-    "Sigmoid",
-    "SoftmaxCrossEntropyLoss",
-    "Tanh",
-];
-/// Operators of the same kinds that it does not.
-const UNKNOWN: &[&str] = &[
-    "Celu",
-    "ConvInteger",
-    "ConvTranspose",
-    "Elu",
-    "GRU",
-    "HardSigmoid",
-    "InstanceNormalization",
-    "LRN",
-    "LSTM",
-    "MaxUnpool",
-    "MeanVarianceNormalization",
-    "NegativeLogLikelihoodLoss",
-    "PRelu",
-    "RNN",
-    "Selu",
-    "Softplus",
-    "Softsign",
-    "ThresholdedRelu",
-];
-
-/// Why pg does not compute a node, if so.
-fn reason(node: &Node) -> Option<&'static str> {
-    let operator = &*node.operator;
-    let [first, rest @ ..] = &node.inputs[..] else { return Some("it has no input") };
-    let odd_padding = |pads: &[i64]| pads[..pads.len() / 2] != pads[pads.len() / 2..];
-    // What SAME adds in all, along an axis; half of an odd number is not the same on both sides.
-    let same_padding = |axis: usize| {
-        let size = first.shape[axis + 2] as i64;
-        let (kernel, stride) = (node.row("kernel_shape")[axis], node.row("strides").get(axis).copied().unwrap_or(1));
-        ((size + stride - 1) / stride - 1) * stride + kernel - size
-    };
-    let windowed = matches!(operator, "Conv" | "AveragePool" | "MaxPool");
-    let same = node.word("auto_pad").starts_with("SAME");
-    let normalises = matches!(operator, "BatchNormalization" | "LayerNormalization");
-    let scaled = |name: &str| (node.number(name, 1.0) - 1.0).abs() > 1e-6;
-    match () {
-        () if UNKNOWN.contains(&operator) => Some("no such layer or loss"),
-        () if !matches!(first.numbers, Numbers::Floats(_)) => Some("numbers of another type"),
-        () if windowed && first.shape.len() > 4 => Some("three dimensions"),
-        () if windowed && node.row("dilations").iter().any(|&by| by != 1) => Some("dilation"),
-        () if windowed && odd_padding(node.row("pads")) => Some("other padding at the end than at the start"),
-        () if windowed && same && (0..first.shape.len() - 2).any(|axis| same_padding(axis) % 2 != 0) => {
-            Some("other padding at the end than at the start")
-        }
-        () if windowed && node.number("ceil_mode", 0.0) != 0.0 => Some("the last window hangs over (`ceil_mode`)"),
-        () if node.number("count_include_pad", 0.0) != 0.0 => Some("padding counts in the mean (`count_include_pad`)"),
-        () if normalises && (node.number("epsilon", 1e-5) - 1e-5).abs() > 1e-9 => Some("another ε than 1e-5"),
-        () if operator == "Gemm" && (scaled("alpha") || scaled("beta")) => Some("factors before product or bias"),
-        () if operator == "Gemm" && rest.len() > 1 && rest[1].shape.len() == 2 && rest[1].shape[0] > 1 => Some("a bias for each sample"),
-        () if operator == "Dropout" && rest.len() > 1 => Some("masks of another generator"),
-        () if operator == "SoftmaxCrossEntropyLoss" && first.shape.len() > 2 => Some("a class for each place, not for each sample"),
-        () if operator == "SoftmaxCrossEntropyLoss" && rest.len() > 1 => Some("weights of classes"),
-        () if node.attributes.contains_key("ignore_index") => Some("an ignored class"),
-        () => None,
-    }
-}
-
 fn text<N: Network>() -> String {
     let mut text = String::new();
     N::describe(&mut text).expect("a string is never full");
@@ -306,8 +232,8 @@ fn training<N: Network>(node: &Node, vector: &Vector) -> Pairs {
     ]
 }
 
-/// Mean, sum or all of the losses; and the logarithms of the probabilities by the gradient of the biases, sample by sample, which is that of
-/// the logits, probabilities less the truth.
+/// Mean, sum or all of the losses; and the logarithms of the probabilities by the gradient of the biases, sample by sample, which is
+/// that of the logits: probabilities less the truth.
 fn cross_entropy<N: Network>(node: &Node, vector: &Vector) -> Pairs {
     let (scores, labels) = (node.inputs[0].floats(), node.inputs[1].integers());
     let classes = N::OUTPUTS;
