@@ -187,11 +187,12 @@ struct Train {
     zero_residuals: bool,
     /// Changes the training samples a little in every epoch; kinds with commas between, as in `shift=2,flip,mixup=0.2`
     ///
-    /// For images: `shift=N` moves by up to N rows and columns and repeats the edge; `flip` mirrors every other image left for right;
+    /// For images: `shift=N` moves by up to N rows and columns and repeats the edge; `flip` mirrors a random half of them left for right;
     /// `cutout=N` blanks a square of N rows and columns. For windows of sensors (height 1): `shift=N` moves by up to N instants; `scale=S`
-    /// multiplies each channel by a factor around 1 with a standard deviation of S; `mask=N` blanks N instants. For all data: `noise=S` adds noise of S standard deviations of a
-    /// channel; `mixup=A` mixes each sample and its class with another's in shares from Beta(A, A). Blank is a channel's mean. Samples to
-    /// watch or test on stay as they are. The same seed gives the same samples, whatever the other options but --data and --validation
+    /// multiplies each channel by a factor around 1 with a standard deviation of S; `mask=N` blanks N instants. For all data: `noise=S`
+    /// adds noise of S standard deviations of a channel; `mixup=A` mixes each sample and its class with another's in shares from Beta(A,
+    /// A). Blank is a channel's mean. Samples to watch or test on stay as they are. The same seed gives the same samples, whatever the
+    /// other options but --data and --validation
     #[arg(long = "augment", value_name = "KINDS")]
     augmentation: Option<Augmentation>,
     /// Share of the training samples to watch instead of learning from them, 0 to 0.9; shows their F1 after each epoch. 0 by default: with

@@ -1,4 +1,4 @@
-//! Flip: every other image is seen in a mirror, left for right.
+//! Flip: a random half of the images is seen in a mirror, left for right.
 
 use pg_core::Shape;
 use pg_core::noise::Stream;

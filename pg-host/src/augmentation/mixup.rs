@@ -1,7 +1,7 @@
 //! Mixup (Zhang et al., 2018): a sample and its class are mixed with another training sample and its class.
 //!
-//! `x = λ·x₁ + (1 - λ)·x₂` with λ from Beta(α, α); the targets likewise, [`Targets::Mixed`](pg_core::loss::Targets). The second sample is any of the
-//! training samples, not one of the batch, so that what a sample becomes does not depend on the batches.
+//! `x = λ·x₁ + (1 - λ)·x₂` with λ from Beta(α, α); the targets likewise, [`Targets::Mixed`](pg_core::loss::Targets). The second
+//! sample is any of the training samples, not one of the batch, so that what a sample becomes does not depend on the batches.
 
 use pg_core::math;
 use pg_core::noise::Stream;
