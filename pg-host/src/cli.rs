@@ -13,7 +13,7 @@ use pg_core::perturbation::Distribution;
 use pg_core::schedule::Schedule;
 
 use crate::data::CsvOptions;
-use crate::options::{BenchOptions, DataOptions, EvalOptions, InspectOptions, Part, PredictOptions, TrainOptions};
+use crate::options::{BenchOptions, DataInspectOptions, DataOptions, EvalOptions, InspectOptions, Part, PredictOptions, TrainOptions};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,13 @@ pub enum Command {
     Eval(EvalOptions),
     /// Predict classes.
     Predict(PredictOptions),
+    /// Show what is in a data set.
+    DataInspect(DataInspectOptions),
+    /// List the data sets.
+    DataList {
+        /// Print one JSON array.
+        json: bool,
+    },
     /// Show a model file.
     Inspect(InspectOptions),
     /// List the networks.
@@ -77,6 +84,9 @@ enum Sub {
     Predict(Predict),
     /// Show everything that is in a model file
     Inspect(Inspect),
+    /// Show what is in a data set, or list the data sets
+    #[command(subcommand)]
+    Data(Data),
     /// List the networks: shapes, parameters, multiply-adds, and the RAM they need on a microcontroller
     ///
     /// Inference RAM counts the parameters and the activations of one sample. Training RAM counts parameters, gradient, velocity, one
@@ -103,8 +113,9 @@ struct Reading {
 
 #[derive(Args)]
 struct Train {
-    /// A bundled data set (digits, vowel, fashion-tiny), one that a package brings (fashion-mnist), a directory in MNIST's IDX form, or a
-    /// CSV file. Where there is no test part, 20 % of the samples are put aside to test on
+    /// A bundled data set (digits, vowel, fashion-tiny) or one that a package brings (fashion-mnist), see `data list`; a CSV file; an .npz
+    /// archive or directory of NumPy arrays (x_train, y_train, x_test, y_test); a directory in MNIST's IDX form, in CIFAR's binary form, or
+    /// with PNG or JPEG pictures in a folder for each class. Where there is no test part, 20 % of the samples are put aside to test on
     #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
     data: String,
     #[command(flatten)]
@@ -222,6 +233,36 @@ struct Inspect {
     json: bool,
 }
 
+#[derive(Subcommand)]
+enum Data {
+    /// Count samples, classes, values and repetitions, and draw samples of each class
+    Inspect(DataInspect),
+    /// List the data sets that are known by name: those in the program and those that a package brings
+    List(DataList),
+}
+
+#[derive(Args)]
+struct DataInspect {
+    /// The data, as for `train`
+    #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
+    data: String,
+    #[command(flatten)]
+    reading: Reading,
+    /// Write a picture as well: a row for each class, in it some of its samples to train on
+    #[arg(long, value_name = "FILE.svg")]
+    sheet: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DataList {
+    /// Print a JSON array instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Args)]
 struct Nets {
     /// Print a JSON array instead of a table
@@ -335,6 +376,10 @@ impl From<Sub> for Command {
                 Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, json })
             }
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
+            Sub::Data(Data::Inspect(DataInspect { data, reading, sheet, json })) => {
+                Command::DataInspect(DataInspectOptions { data: reading.of(data), sheet, json })
+            }
+            Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
             Sub::Bench(Bench { net: nets, batch, population, noise, seconds, json }) => {
                 Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, json })
