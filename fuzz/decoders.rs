@@ -8,7 +8,7 @@ use std::path::Path;
 use pg_core::model_file::Model;
 use pg_core::zoo::Mlp9x24x11;
 use pg_core::{Sequential, Vector, layers::Dense};
-use pg_host::data::{Cifar, Element, parse_cifar, parse_csv, parse_idx, parse_npy};
+use pg_host::data::{Cifar, Element, parse_cifar, parse_csv, parse_idx, parse_npy, parse_svhn};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
@@ -144,6 +144,14 @@ proptest! {
         if let Ok(samples) = parse_cifar(&bytes, which) {
             prop_assert!(!samples.is_empty() && samples.inputs.len() == 3072 * samples.len());
             prop_assert!(samples.labels.iter().all(|&label| usize::from(label) < which.classes()));
+        }
+    }
+
+    #[test]
+    fn svhn(bytes in damaged("svhn")) {
+        if let Ok(samples) = parse_svhn(&bytes) {
+            prop_assert!(!samples.is_empty() && samples.inputs.len() == 3072 * samples.len());
+            prop_assert!(samples.labels.iter().all(|&label| label < 10));
         }
     }
 

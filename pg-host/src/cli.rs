@@ -114,7 +114,7 @@ struct Reading {
 #[derive(Args)]
 struct Train {
     /// A bundled data set (digits, vowel, fashion-tiny) or one that a package brings (fashion-mnist), see `data list`; a CSV file; an .npz
-    /// archive or directory of NumPy arrays (x_train, y_train, x_test, y_test); a directory in MNIST's IDX form, in CIFAR's binary form, or
+    /// archive or directory of NumPy arrays (x_train, y_train, x_test, y_test); a directory in MNIST's IDX form, in CIFAR's or SVHN's form, or
     /// with PNG or JPEG pictures in a folder for each class. Where there is no test part, 20 % of the samples are put aside to test on
     #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
     data: String,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use pg_core::shape::Shape;
 
-use super::{ArrayError, CifarError, CsvError, Element, IdxError, PictureError, bundled, installed};
+use super::{ArrayError, CifarError, CsvError, Element, IdxError, PictureError, SvhnError, bundled, installed};
 
 /// Names, for a sentence.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -100,7 +100,7 @@ pub enum DataError {
         form: &'static str,
     },
     /// A directory in no form that is known.
-    #[error("{} holds no data in a form that is known: the IDX files of MNIST, the batches of CIFAR, x_train.npy and y_train.npy, or pictures in a folder for each class", directory.display())]
+    #[error("{} holds no data in a form that is known: the IDX files of MNIST, the batches of CIFAR, the 32x32 digits of SVHN, x_train.npy and y_train.npy, or pictures in a folder for each class", directory.display())]
     NoForm {
         /// The directory.
         directory: PathBuf,
@@ -112,6 +112,14 @@ pub enum DataError {
         file: String,
         /// What is wrong with it.
         reason: CifarError,
+    },
+    /// A file that is not SVHN's.
+    #[error("{file} {reason}")]
+    Svhn {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: SvhnError,
     },
     /// NumPy arrays that are no data set.
     #[error(transparent)]

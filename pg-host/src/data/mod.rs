@@ -24,6 +24,7 @@ mod idx;
 mod installed;
 mod npy;
 mod pictures;
+mod svhn;
 mod table;
 
 use std::io::Read;
@@ -40,6 +41,7 @@ pub use self::idx::{Element, Idx, IdxError, parse_idx};
 pub use self::installed::{Installed, installed};
 pub use self::npy::{Npy, NpyError, parse_npy};
 pub use self::pictures::PictureError;
+pub use self::svhn::{SvhnError, parse_svhn};
 pub use self::table::CsvOptions;
 
 /// Labelled samples of one shape, with the names of their classes.
@@ -112,8 +114,8 @@ impl Samples {
     }
 }
 
-/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, that of CIFAR,
-/// with NumPy arrays or with pictures in a folder for each class, an `.npz` archive, or a CSV file.
+/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, that of CIFAR
+/// or SVHN, with NumPy arrays or with pictures in a folder for each class, an `.npz` archive, or a CSV file.
 ///
 /// A name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
 pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataError> {
