@@ -208,7 +208,7 @@ mod tests {
         let (x, y) = (matrix("X", &[32, 32, 3, 2], 2, &images()), |labels: &[u8]| matrix("y", &[labels.len() as i32, 1], 2, labels));
         for (bytes, refusal) in [
             (b"no MATLAB file".to_vec(), SvhnError::Magic),
-            (file(&[x.clone()]), SvhnError::Missing("y")),
+            (file(std::slice::from_ref(&x)), SvhnError::Missing("y")),
             (file(&[y(&[1, 2])]), SvhnError::Missing("X")),
             (file(&[x.clone(), y(&[1])]), SvhnError::Sizes("y")),
             (file(&[matrix("X", &[32, 32, 3, 3], 2, &images()), y(&[1; 3])]), SvhnError::Sizes("X")),
