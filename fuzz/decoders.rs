@@ -8,7 +8,7 @@ use std::path::Path;
 use pg_core::model_file::Model;
 use pg_core::zoo::Mlp9x24x11;
 use pg_core::{Sequential, Vector, layers::Dense};
-use pg_host::data::{Cifar, Element, parse_cifar, parse_csv, parse_idx};
+use pg_host::data::{Cifar, Element, parse_cifar, parse_csv, parse_idx, parse_npy, parse_svhn};
 use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
@@ -144,6 +144,24 @@ proptest! {
         if let Ok(samples) = parse_cifar(&bytes, which) {
             prop_assert!(!samples.is_empty() && samples.inputs.len() == 3072 * samples.len());
             prop_assert!(samples.labels.iter().all(|&label| usize::from(label) < which.classes()));
+        }
+    }
+
+    #[test]
+    fn svhn(bytes in damaged("svhn")) {
+        if let Ok(samples) = parse_svhn(&bytes) {
+            prop_assert!(!samples.is_empty() && samples.inputs.len() == 3072 * samples.len());
+            prop_assert!(samples.labels.iter().all(|&label| label < 10));
+        }
+    }
+
+    #[test]
+    fn npy(bytes in damaged("npy")) {
+        if let Ok(npy) = parse_npy(&bytes) {
+            let elements: usize = npy.dims.iter().product();
+            prop_assert!(elements > 0 && (1..=4).contains(&npy.dims.len()));
+            prop_assert_eq!(npy.values().filter(|value| value.is_finite()).count(), elements);
+            prop_assert!(npy.labels().map_or_else(|at| at < elements, |labels| labels.len() == elements));
         }
     }
 

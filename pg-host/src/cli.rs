@@ -14,7 +14,9 @@ use pg_core::schedule::Course;
 
 use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
-use crate::options::{BenchOptions, DataOptions, EvalOptions, InspectOptions, OptimiserName, Part, PredictOptions, TrainOptions};
+use crate::options::{
+    BenchOptions, DataInspectOptions, DataOptions, EvalOptions, InspectOptions, OptimiserName, Part, PredictOptions, TrainOptions,
+};
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +27,13 @@ pub enum Command {
     Eval(EvalOptions),
     /// Predict classes.
     Predict(PredictOptions),
+    /// Show what is in a data set.
+    DataInspect(DataInspectOptions),
+    /// List the data sets.
+    DataList {
+        /// Print one JSON array.
+        json: bool,
+    },
     /// Show a model file.
     Inspect(InspectOptions),
     /// List the networks.
@@ -71,13 +80,16 @@ enum Sub {
     /// Without any option: mlp-64-64-32-10 on the bundled digits with a population of 8, 60 epochs, a few seconds. The same options and seed
     /// give the same file, byte for byte, on every machine and for any number of threads. Ctrl-C stops after the step, writes the model and
     /// prints the results; a second Ctrl-C ends at once.
-    Train(Train),
+    Train(Box<Train>),
     /// Score a model on data and show what it confuses
     Eval(Eval),
     /// Print the class of each sample as CSV
     Predict(Predict),
     /// Show everything that is in a model file
     Inspect(Inspect),
+    /// Show what is in a data set, or list the data sets
+    #[command(subcommand)]
+    Data(Data),
     /// List the networks: shapes, parameters, multiply-adds, and the RAM they need on a microcontroller
     ///
     /// Inference RAM counts the parameters and the activations of one sample. Training RAM counts parameters, gradient, velocity, one
@@ -104,8 +116,9 @@ struct Reading {
 
 #[derive(Args)]
 struct Train {
-    /// A bundled data set (digits, vowel, fashion-tiny), one that a package brings (fashion-mnist), a directory in MNIST's IDX form, or a
-    /// CSV file. Where there is no test part, 20 % of the samples are put aside to test on
+    /// A bundled data set (digits, vowel, fashion-tiny) or one that a package brings (fashion-mnist), see `data list`; a CSV file; an .npz
+    /// archive or directory of NumPy arrays (x_train, y_train, x_test, y_test); a directory in MNIST's IDX form, in CIFAR's or SVHN's form, or
+    /// with PNG or JPEG pictures in a folder for each class. Where there is no test part, 20 % of the samples are put aside to test on
     #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
     data: String,
     #[command(flatten)]
@@ -266,6 +279,36 @@ struct Inspect {
     json: bool,
 }
 
+#[derive(Subcommand)]
+enum Data {
+    /// Count samples, classes, values and repetitions, and draw samples of each class
+    Inspect(DataInspect),
+    /// List the data sets that are known by name: those in the program and those that a package brings
+    List(DataList),
+}
+
+#[derive(Args)]
+struct DataInspect {
+    /// The data, as for `train`
+    #[arg(long, value_name = "NAME|PATH", default_value = "digits")]
+    data: String,
+    #[command(flatten)]
+    reading: Reading,
+    /// Write a picture as well: a row for each class, in it some of its samples to train on
+    #[arg(long, value_name = "FILE.svg")]
+    sheet: Option<PathBuf>,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct DataList {
+    /// Print a JSON array instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
 #[derive(Args)]
 struct Nets {
     /// Print a JSON array instead of a table
@@ -370,7 +413,7 @@ fn part(name: &str) -> Part {
 impl From<Sub> for Command {
     fn from(sub: Sub) -> Self {
         match sub {
-            Sub::Train(train) => Command::Train(Box::new(train.into())),
+            Sub::Train(train) => Command::Train(Box::new((*train).into())),
             Sub::Eval(Eval { model, data, reading, part: name, json }) => {
                 Command::Eval(EvalOptions { model, data: reading.with(data), part: name.as_deref().map(part), json })
             }
@@ -379,6 +422,10 @@ impl From<Sub> for Command {
                 Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, json })
             }
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
+            Sub::Data(Data::Inspect(DataInspect { data, reading, sheet, json })) => {
+                Command::DataInspect(DataInspectOptions { data: reading.of(data), sheet, json })
+            }
+            Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
             Sub::Bench(Bench { net: nets, batch, population, noise, seconds, json }) => {
                 Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, json })

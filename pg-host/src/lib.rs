@@ -32,7 +32,9 @@ pub mod options;
 pub mod output;
 pub mod parts;
 pub mod progress;
+pub mod sheet;
 pub mod statistics;
+pub mod summary;
 pub mod target;
 pub mod training;
 

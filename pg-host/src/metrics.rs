@@ -25,7 +25,7 @@ pub struct Confusion {
 /// What is reported of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Scores {
-    /// Mean F1 of all classes; a class that was never right counts 0.
+    /// Mean F1 of all classes; a class that was never right counts 0, also one without a sample, as a small validation part may have it.
     pub macro_f1: f64,
     /// Share of right predictions.
     pub accuracy: f64,

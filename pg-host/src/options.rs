@@ -196,6 +196,17 @@ pub struct InspectOptions {
     pub json: bool,
 }
 
+/// `data inspect`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataInspectOptions {
+    /// Which data.
+    pub data: DataOptions,
+    /// The picture to write.
+    pub sheet: Option<PathBuf>,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
 /// `bench`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BenchOptions {
@@ -306,6 +317,15 @@ impl PredictOptions {
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<(), Failure> {
         need(self.limit != Some(0), "limit", "at least 1", 0)
+    }
+}
+
+impl DataInspectOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        let Some(sheet) = &self.sheet else { return Ok(()) };
+        let is_svg = sheet.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("svg"));
+        need(is_svg, "sheet", "a file called .svg", sheet.display())
     }
 }
 

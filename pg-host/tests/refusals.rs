@@ -127,6 +127,52 @@ fn idx_files_with_mistakes() {
 }
 
 #[test]
+fn damaged_files_of_every_form() {
+    let program = Program::new();
+    let picture = |width: u32| {
+        let mut png = std::io::Cursor::new(Vec::new());
+        image::GrayImage::from_pixel(width, 8, image::Luma([9])).write_to(&mut png, image::ImageFormat::Png).unwrap();
+        png.into_inner()
+    };
+    let array = |descr: &str, shape: &str, bytes: &[u8]| {
+        let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}\n");
+        [b"\x93NUMPY\x01\0", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), bytes].concat()
+    };
+    program.write("sizes/a/1.png", picture(8));
+    program.write("sizes/b/1.png", picture(9));
+    program.write("cut/a/1.png", picture(8));
+    program.write("cut/b/1.png", &picture(8)[..40]);
+    (1..=5).for_each(|batch| program.write(&format!("cifar/data_batch_{batch}.bin"), vec![0; 3073 - usize::from(batch == 4)]));
+    program.write("cut.npz", b"PK\x03\x04 and no more");
+    program.write("short/x_train.npy", array("<f4", "(2, 2)", &[0; 15]));
+    program.write("short/y_train.npy", array("|u1", "(2,)", &[0, 1]));
+    program.write("type/x_train.npy", array("<U4", "(2, 2)", &[0; 64]));
+    program.write("type/y_train.npy", array("|u1", "(2,)", &[0, 1]));
+    program.write("idx/train-images-idx3-ubyte", [0, 0, 0x0b, 3, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0]);
+    program.write("idx/train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 1, 0]);
+    program.write("names/train-images-idx3-ubyte", [0, 0, 8, 3, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0]);
+    program.write("names/train-labels-idx1-ubyte", [0, 0, 8, 1, 0, 0, 0, 2, 0, 1]);
+    program.write("names/classes.txt", "a\na\n");
+    program.write("empty/notes.txt", "nothing");
+    for (name, parts) in [
+        ("sizes", &["sizes/a/1.png has 8x8 pixels and sizes/b/1.png has 9x8", "mogrify -resize 8x8!"][..]),
+        ("cut", &["cut/b/1.png cannot be read as a PNG or JPEG picture"]),
+        ("cifar", &["cifar/data_batch_4.bin has 3072 bytes, which is no whole number of records of 3073 bytes"]),
+        ("cut.npz", &["cut.npz is damaged, its zip archive cannot be unpacked"]),
+        ("short", &["short/x_train.npy should have 16 bytes of elements by its header, and has 15"]),
+        ("type", &["type/x_train.npy holds elements of type `<U4`", ".astype('float32')"]),
+        ("idx", &["idx/train-images-idx3-ubyte holds elements of type 0x0b (i16)"]),
+        ("names", &["names/classes.txt names the class `a` twice"]),
+        ("empty", &["empty holds no data in a form that is known"]),
+    ] {
+        refuses(&program, &format!("train --data {name}"), 1, parts);
+        refuses(&program, &format!("data inspect --data {name}"), 1, parts);
+    }
+    refuses(&program, "data inspect --sheet sheet.jpg", 2, &["--sheet must be a file called .svg, and is sheet.jpg"]);
+    refuses(&program, "data inspect --sheet none/sheet.svg", 1, &["there is no directory none"]);
+}
+
+#[test]
 fn model_files_that_are_none() {
     let program = Program::new();
     program.text("train --net mlp-64-32-10 --population 0 --epochs 1 --out whole.pg");

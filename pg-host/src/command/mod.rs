@@ -1,5 +1,6 @@
 //! The subcommands: typed options in, the text for stdout out. Each is one file; none parses arguments.
 
+mod data;
 mod eval;
 mod inspect;
 mod nets;
@@ -12,7 +13,7 @@ use std::io::Write as _;
 use pg_core::Shape;
 
 use crate::cli::Command;
-use crate::data::{self, Dataset};
+use crate::data::{CsvOptions, Dataset, find, is_name};
 use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::model::{Known, one_line};
@@ -25,6 +26,8 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
         Command::Train(options) => train::run(networks, &options),
         Command::Eval(options) => eval::run(networks, &options),
         Command::Predict(options) => predict::run(networks, &options),
+        Command::DataInspect(options) => data::inspect(networks, &options),
+        Command::DataList { json } => data::list(json),
         Command::Inspect(options) => inspect::run(networks, &options),
         Command::Nets { json } => Ok(nets::run(networks, json)),
         Command::Bench(options) => {
@@ -43,7 +46,7 @@ fn say(line: &str) {
 
 /// Loads a data set; the names of its classes become single lines, as in a model file.
 fn load(options: &DataOptions) -> Result<Dataset, Failure> {
-    let mut data = data::find(&options.name, &options.csv)?;
+    let mut data = find(&options.name, &options.csv)?;
     if let Some(shape) = options.shape {
         data = data.read_as(shape)?;
     }
@@ -56,9 +59,9 @@ fn load(options: &DataOptions) -> Result<Dataset, Failure> {
 fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Vec<String>), Failure> {
     let from_model = || {
         let name = known.model.provenance.data;
-        let options = DataOptions { name: name.into(), csv: data::CsvOptions::default(), shape: None };
+        let options = DataOptions { name: name.into(), csv: CsvOptions::default(), shape: None };
         let missing = || Failure::Usage(format!("the model was trained on `{name}`, which is not bundled: say which data with --data"));
-        data::is_name(name).then_some(options).ok_or_else(missing)
+        is_name(name).then_some(options).ok_or_else(missing)
     };
     let mut data = load(&options.cloned().map_or_else(from_model, Ok)?)?;
     let sizes = known.entry.network().sizes();

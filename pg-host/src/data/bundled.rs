@@ -18,6 +18,8 @@ pub struct Bundled {
     pub name: &'static str,
     /// One line for people.
     pub summary: &'static str,
+    /// Who made it, and under which licence.
+    pub credit: &'static str,
     load: fn(&'static str) -> Result<Dataset, DataError>,
 }
 
@@ -25,16 +27,19 @@ static BUNDLED: [Bundled; 3] = [
     Bundled {
         name: "digits",
         summary: "handwritten digits, 1x8x8, 10 classes, 1200 to train on and 597 by other writers to test",
+        credit: "E. Alpaydin and C. Kaynak (UCI), CC BY 4.0",
         load: digits,
     },
     Bundled {
         name: "vowel",
         summary: "spoken English vowels, 9 features, 11 classes, 528 to train on and 462 by other speakers to test",
+        credit: "D. Deterding (UCI), CC BY 4.0",
         load: vowel,
     },
     Bundled {
         name: "fashion-tiny",
         summary: "clothes (of Fashion-MNIST), 1x28x28, 10 classes, 1000 to train on and 400 to test",
+        credit: "Zalando SE, MIT",
         load: fashion_tiny,
     },
 ];

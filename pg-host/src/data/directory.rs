@@ -31,13 +31,13 @@ pub(super) struct Pair {
 impl Pair {
     /// From gzipped bytes in memory, each with a name for errors.
     pub(super) fn from_packed(images: (&str, &[u8]), labels: (&str, &[u8])) -> Result<Self, DataError> {
-        let file = |(name, bytes): (&str, &[u8])| Ok(File { name: name.into(), bytes: unpack(name, bytes.to_vec())? });
+        let file = |(name, bytes): (&str, &[u8])| Ok::<_, DataError>(File { name: name.into(), bytes: unpack(name, bytes.to_vec())? });
         Ok(Self { images: file(images)?, labels: file(labels)? })
     }
 
     /// From a directory; `None` if it has neither images nor labels of this part.
     fn from_directory(directory: &Path, part: &Part) -> Result<Option<Self>, DataError> {
-        let file = |path: PathBuf| Ok(File { name: path.display().to_string(), bytes: read(&path)? });
+        let file = |path: PathBuf| Ok::<_, DataError>(File { name: path.display().to_string(), bytes: read(&path)? });
         let missing = |file| Err(DataError::MissingFile { directory: directory.into(), file, form: FORM });
         match (part.look_for("images", directory), part.look_for("labels", directory)) {
             (Some(images), Some(labels)) => Ok(Some(Self { images: file(images)?, labels: file(labels)? })),

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use pg_core::shape::Shape;
 
-use super::{CifarError, CsvError, Element, IdxError, PictureError, bundled, installed};
+use super::{ArrayError, CifarError, CsvError, Element, IdxError, PictureError, SvhnError, bundled, installed};
 
 /// Names, for a sentence.
 fn names<'a>(names: impl Iterator<Item = &'a str>) -> String {
@@ -61,8 +61,8 @@ pub enum DataError {
         /// What is wrong with it.
         reason: String,
     },
-    /// A file that is not called `.csv`.
-    #[error("{} is neither a directory nor called .csv or .csv.gz; for IDX files give the directory that holds them", path.display())]
+    /// A file that is called neither `.csv` nor `.npz`.
+    #[error("{} is neither a directory nor called .csv, .csv.gz or .npz; for IDX files give the directory that holds them", path.display())]
     NotData {
         /// The path.
         path: PathBuf,
@@ -100,7 +100,7 @@ pub enum DataError {
         form: &'static str,
     },
     /// A directory in no form that is known.
-    #[error("{} holds no data in a form that is known: the IDX files of MNIST, the batches of CIFAR, or pictures in a folder for each class", directory.display())]
+    #[error("{} holds no data in a form that is known: the IDX files of MNIST, the batches of CIFAR, the 32x32 digits of SVHN, x_train.npy and y_train.npy, or pictures in a folder for each class", directory.display())]
     NoForm {
         /// The directory.
         directory: PathBuf,
@@ -113,6 +113,17 @@ pub enum DataError {
         /// What is wrong with it.
         reason: CifarError,
     },
+    /// A file that is not SVHN's.
+    #[error("{file} {reason}")]
+    Svhn {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: SvhnError,
+    },
+    /// NumPy arrays that are no data set.
+    #[error(transparent)]
+    Arrays(ArrayError),
     /// A folder of pictures that is no data set.
     #[error(transparent)]
     Pictures(PictureError),

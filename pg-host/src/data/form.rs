@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{DataError, Dataset, cifar, directory, pictures};
+use super::{DataError, Dataset, arrays, cifar, directory, pictures, svhn};
 
 /// Loads a directory in any form.
 pub(super) fn load(path: &Path) -> Result<Dataset, DataError> {
@@ -10,6 +10,10 @@ pub(super) fn load(path: &Path) -> Result<Dataset, DataError> {
         directory::load(path)
     } else if let Some(which) = cifar::in_directory(path) {
         cifar::load(path, which)
+    } else if svhn::is_here(path) {
+        svhn::load(path)
+    } else if arrays::is_here(path) {
+        arrays::load(path)
     } else if pictures::is_here(path) {
         pictures::load(path)
     } else {

@@ -10,6 +10,7 @@
 //! # Ok::<(), data::DataError>(())
 //! ```
 
+mod arrays;
 mod assemble;
 mod bundled;
 mod carve;
@@ -21,7 +22,9 @@ mod error;
 mod form;
 mod idx;
 mod installed;
+mod npy;
 mod pictures;
+mod svhn;
 mod table;
 
 use std::io::Read;
@@ -29,13 +32,16 @@ use std::path::{Path, PathBuf};
 
 use pg_core::shape::Shape;
 
+pub use self::arrays::ArrayError;
 pub use self::bundled::{Bundled, bundled};
 pub use self::cifar::{Cifar, CifarError, parse_cifar};
 pub use self::csv::{Csv, CsvError, Place, parse_csv};
 pub use self::error::DataError;
 pub use self::idx::{Element, Idx, IdxError, parse_idx};
 pub use self::installed::{Installed, installed};
+pub use self::npy::{Npy, NpyError, parse_npy};
 pub use self::pictures::PictureError;
+pub use self::svhn::{SvhnError, parse_svhn};
 pub use self::table::CsvOptions;
 
 /// Labelled samples of one shape, with the names of their classes.
@@ -108,8 +114,8 @@ impl Samples {
     }
 }
 
-/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, that of CIFAR or
-/// with pictures in a folder for each class, or a CSV file.
+/// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, that of CIFAR
+/// or SVHN, with NumPy arrays or with pictures in a folder for each class, an `.npz` archive, or a CSV file.
 ///
 /// A name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
 pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataError> {
@@ -123,6 +129,8 @@ pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataErr
     let path = Path::new(name_or_path);
     if path.is_dir() {
         csv_only(form::load(path))
+    } else if arrays::has_npz_name(path) {
+        csv_only(arrays::load(path))
     } else if table::has_csv_name(path) {
         table::load(path, options)
     } else if path.exists() {
