@@ -5,6 +5,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
+//! | `lenet` | the program `lenet`, for boards with 512 KB of RAM |
 //! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
 //!
 //! | variable at build time | what it chooses |
@@ -15,11 +16,13 @@
 #![deny(unsafe_code)]
 
 pub mod board;
+mod classify;
 pub mod console;
 mod fpu;
 mod plan;
 mod stopwatch;
 
+pub use classify::{Memory, classify, ticks_of};
 pub use fpu::{Fpu, fused_multiply_add, square_root};
 pub use plan::MemoryPlan;
 pub use stopwatch::Stopwatch;

@@ -5,11 +5,8 @@
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 
-use pg_core::{Network, form::Samples, layers::Pass, model_file::Model, zoo};
-use pg_embedded::{
-    BOARD, Fpu, MemoryPlan, Stopwatch,
-    console::{self, Line},
-};
+use pg_core::{Network, zoo};
+use pg_embedded::{BOARD, Memory, MemoryPlan, classify, console, console::Line};
 use static_cell::ConstStaticCell;
 
 type Net = zoo::Mlp64x32x10;
@@ -35,31 +32,7 @@ const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize, "the network doe
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print(BOARD);
-    let (parameters, tape, scratch) = (PARAMETERS.take(), TAPE.take(), SCRATCH.take());
-    let mut stopwatch = Stopwatch::start();
-    let model = match Model::decode(MODEL).and_then(|model| model.parameters_into::<Net>(parameters).map(|()| model)) {
-        Ok(model) => model,
-        Err(error) => {
-            console::report(&error);
-            console::end(false)
-        }
-    };
-    for (index, sample) in SAMPLES.chunks_exact(Net::INPUT.len() + 1).enumerate() {
-        let (raw, label) = sample.split_at(Net::INPUT.len());
-        model.normalisation.apply(Net::INPUT, raw, &mut tape[..raw.len()]);
-        let ((), ticks) = stopwatch.ticks(|| Net::forward::<Samples<Fpu>>(&Pass::infer(1, 1), parameters, tape, scratch));
-        let logits = &tape[Net::TAPE - Net::OUTPUTS..];
-        report(index, label[0], ticks, logits);
-    }
+    let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
+    classify::<Net>(MODEL, SAMPLES, &mut memory);
     console::end(true)
-}
-
-/// `sample 0 label 3 class 3 ticks 20000 logits 3f800000 …`
-fn report(index: usize, label: u8, ticks: Option<u32>, logits: &[f32]) {
-    let class = (1..logits.len()).fold(0, |best, class| if logits[class] > logits[best] { class } else { best });
-    let mut line = Line::new("sample").number(index as u32).word("label").number(label.into()).word("class").number(class as u32);
-    if let Some(ticks) = ticks {
-        line = line.word("ticks").number(ticks);
-    }
-    logits.iter().fold(line.word("logits"), |line, &logit| line.bits(logit)).end();
 }

@@ -54,7 +54,7 @@ pub fn ci() -> Result<()> {
     steps.command("clippy on the desktop", host("clippy --quiet --workspace --all-targets -- -D warnings"))?;
     steps.step("clippy on Cortex-M", "cargo xtask ci", || {
         let toolchain = Toolchain::find(DEFAULT.target, true)?;
-        for features in ["", "--features=pg-embedded/semihosting"] {
+        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/lenet"] {
             let mut command = toolchain.cargo("clippy", &directory());
             command.args(["--quiet", "--package", "pg-core", "--package", "pg-embedded"]).args((!features.is_empty()).then_some(features));
             run(command.args(["--", "-D", "warnings"]).current_dir(workspace()))?;
@@ -125,7 +125,7 @@ fn vectors(steps: &mut Steps) -> Result<()> {
 fn tests(steps: &mut Steps, emulated: bool) -> Result<()> {
     let mut command = host("test --workspace --release --no-fail-fast");
     if emulated {
-        command.env("PG_FIRMWARE_OUTPUT", elf(&DEFAULT, firmware::PROGRAMS[0], true).with_extension("txt"));
+        command.env("PG_FIRMWARE_OUTPUT", elf(&DEFAULT, firmware::FIRMWARE, true).with_extension("txt"));
     }
     steps.command("tests, and the examples of the documentation", command)
 }

@@ -18,8 +18,17 @@ use crate::{
     toolchain::Toolchain,
 };
 
-/// The programs of pg-embedded; the first is the firmware.
-pub const PROGRAMS: [&str; 2] = ["pg-embedded", "self-check"];
+/// The firmware.
+pub const FIRMWARE: &str = "pg-embedded";
+
+/// The programs of pg-embedded for a board: the first is the firmware, the last needs much RAM (and its feature).
+pub fn programs(board: &Board) -> &'static [&'static str] {
+    let all = &[FIRMWARE, "self-check", LARGE];
+    if board.ram.bytes >= 512 << 10 { all } else { &all[..2] }
+}
+
+/// The program of a larger network, and the feature that builds it.
+pub const LARGE: &str = "lenet";
 
 /// What the silent firmware may have of code and constants on a core with FPU, the files it carries not counted.
 const TEXT_LIMIT: u64 = 24 << 10;
@@ -37,10 +46,13 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
     for semihosting in [false, true] {
         let mut command = toolchain.cargo("build", &directory());
         command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware"]);
-        command.args(semihosting.then_some("--features=semihosting"));
+        let large = programs(board).contains(&LARGE);
+        let features = [(semihosting, "semihosting"), (large, LARGE)];
+        let features: Vec<&str> = features.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature).collect();
+        command.args(["--features", &features.join(",")]);
         command.env("PG_BOARD", board.name).current_dir(workspace());
         run(&mut command)?;
-        for program in PROGRAMS {
+        for &program in programs(board) {
             let built = directory().join(board.target).join("firmware").join(program);
             let kept = elf(board, program, semihosting);
             fs::create_dir_all(kept.parent().unwrap_or(Path::new(".")))?;
@@ -62,7 +74,7 @@ pub fn size_table() -> Result<()> {
     println!("{:<15} {:<27} {:>7} {:>9} {:>7} {:>7} {:>7} {:>7}", "board", "target", "code", "constants", "files", "data", "bss", "ram");
     let mut too_large = Vec::new();
     for board in &ALL {
-        let path = elf(board, PROGRAMS[0], false);
+        let path = elf(board, FIRMWARE, false);
         if !path.exists() {
             println!("{:<15} {:<27} not built: cargo xtask firmware", board.name, board.target);
             continue;

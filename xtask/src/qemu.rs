@@ -18,7 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     board::Board,
-    firmware::{PROGRAMS, elf},
+    firmware::{FIRMWARE, LARGE, elf, programs},
     places::workspace,
     toolchain::host_cargo,
 };
@@ -30,10 +30,13 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// What one inference of the default network may take on the default board, in instructions, as the mean over the samples.
 const INFERENCE_LIMIT: f64 = 7_000.0;
 
+/// What a multiply-add of a convolution may take on the default board, in instructions.
+const CONVOLUTION_LIMIT: f64 = 5.0;
+
 /// Runs every program built for the board; keeps what each printed beside its ELF file. The many lines of samples are shown
 /// only in `full`.
 pub fn run_board(board: &Board, full: bool) -> Result<()> {
-    for program in PROGRAMS {
+    for &program in programs(board) {
         println!("{program} on {}:", board.name);
         let path = elf(board, program, true);
         let lines = run(board, &path)?;
@@ -42,7 +45,8 @@ pub fn run_board(board: &Board, full: bool) -> Result<()> {
         let printed: Vec<String> = lines.iter().map(|line| in_instructions(line, board)).collect();
         printed.iter().filter(|line| full || !line.starts_with("sample ")).for_each(|line| println!("  {line}"));
         verify_counts(&printed)?;
-        report_inference(&printed, board)?;
+        report_inference(program, &printed, board)?;
+        report_convolutions(&printed, board)?;
     }
     Ok(())
 }
@@ -51,6 +55,7 @@ pub fn run_board(board: &Board, full: bool) -> Result<()> {
 fn same_on_the_desktop(program: &str, board: &Board, lines: &[String]) -> Result<()> {
     let mut command = host_cargo("run");
     command.args(["--quiet", "--release", "--package", "pg-embedded", "--bin", program]);
+    command.args((program == LARGE).then_some("--features=lenet"));
     let output = command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{program} ended with {} on the desktop", output.status);
     let desktop = String::from_utf8(output.stdout).context("the desktop's output is no text")?;
@@ -126,13 +131,30 @@ fn verify_counts(lines: &[String]) -> Result<()> {
 }
 
 /// The mean of the `instructions` in the lines that start with `sample`, held against the limit on the default board.
-fn report_inference(lines: &[String], board: &Board) -> Result<()> {
+fn report_inference(program: &str, lines: &[String], board: &Board) -> Result<()> {
     let samples = lines.iter().filter(|line| line.starts_with("sample "));
     let counts: Vec<f64> = samples.filter_map(|line| line.split_once("instructions ")?.1.split(' ').next()?.parse().ok()).collect();
     if !counts.is_empty() {
         let mean = counts.iter().sum::<f64>() / counts.len() as f64;
         println!("  mean over {} samples: {mean:.1} instructions an inference", counts.len());
-        ensure!(board.name != "mps2-an386" || mean <= INFERENCE_LIMIT, "an inference takes more than {INFERENCE_LIMIT} instructions");
+        let limited = program == FIRMWARE && board.name == "mps2-an386";
+        ensure!(!limited || mean <= INFERENCE_LIMIT, "an inference takes more than {INFERENCE_LIMIT} instructions");
+    }
+    Ok(())
+}
+
+/// The `instructions` for each of the `macs` in the lines that start with `convolution`, held against the limit on the default board.
+fn report_convolutions(lines: &[String], board: &Board) -> Result<()> {
+    for line in lines {
+        if let ["convolution", name, "macs", macs, "instructions", count] = line.split(' ').collect::<Vec<_>>()[..] {
+            let ratio = count.parse::<f64>()? / macs.parse::<f64>()?;
+            println!("  {name} convolution: {ratio:.2} instructions a multiply-add");
+            let limited = board.name == "mps2-an386";
+            ensure!(
+                !limited || ratio <= CONVOLUTION_LIMIT,
+                "a convolution takes more than {CONVOLUTION_LIMIT} instructions a multiply-add"
+            );
+        }
     }
     Ok(())
 }
