@@ -1,12 +1,13 @@
 //! The command line: the only file that knows clap. It turns arguments into [`options`](crate::options) and runs nothing.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use pg_core::Shape;
 use pg_core::initialise::Rule;
 use pg_core::perturbation::Distribution;
@@ -15,7 +16,8 @@ use pg_core::schedule::Course;
 use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
 use crate::options::{
-    BenchOptions, DataInspectOptions, DataOptions, EvalOptions, InspectOptions, OptimiserName, Part, PredictOptions, TrainOptions,
+    BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, InspectOptions, OptimiserName, Part,
+    PredictOptions, ResumeOptions, TrainOptions,
 };
 
 /// What is to be done.
@@ -23,6 +25,8 @@ use crate::options::{
 pub enum Command {
     /// Train a network.
     Train(Box<TrainOptions>),
+    /// Go on with a training run.
+    Resume(ResumeOptions),
     /// Score a model.
     Eval(EvalOptions),
     /// Predict classes.
@@ -71,6 +75,7 @@ const EXAMPLES: &str = "Examples:
   pg-host eval model.pg                        which digits it takes for which
   pg-host train --population 0                 the same without a population: plain SGD
   pg-host train --data mine.csv --label kind   a table of your own (examples/own-network)
+  pg-host train --checkpoint run               kept in the directory run; `train --resume run` goes on with it
   pg-host predict model.pg --limit 5 --bits    classes, and the bits that a device gives";
 
 #[derive(Subcommand)]
@@ -221,6 +226,16 @@ struct Train {
     /// The model file to write; an existing one is replaced only when the new one is whole
     #[arg(long, value_name = "FILE", default_value = "model.pg")]
     out: PathBuf,
+    /// Keep the run in this new directory: it can go on after a crash, a kill or Ctrl-C, and ends with the same bytes as without
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// How often it is kept: every N epochs, or as in `500steps` every N steps. Without it every epoch
+    #[arg(long, value_name = "N")]
+    every: Option<Every>,
+    /// Go on with the run in this directory, which holds all its options. Beside it only --threads, --out, --json, --every and --checkpoint
+    /// (to keep it elsewhere from now on) can be given
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -350,8 +365,69 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, N
     let name = program_name();
     let examples = EXAMPLES.replace("pg-host", &name);
     let command = Cli::command().bin_name(name).after_help(examples);
-    let cli = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    Ok(cli.map_err(|error| no_command(&error))?.command.into())
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = command.try_get_matches_from(&arguments).map_err(|error| no_command(&error))?;
+    let sub = Cli::from_arg_matches(&matches).map_err(|error| no_command(&error))?.command;
+    let (Sub::Train(train), Some((_, given))) = (&sub, matches.subcommand()) else { return Ok(sub.into()) };
+    if let Some(directory) = train.resume.clone() {
+        let (checkpoint, json) = (train.checkpoint.clone(), train.json);
+        return Ok(Command::Resume(ResumeOptions { directory, checkpoint, arguments: beside_resume(given)?, json }));
+    }
+    if train.every.is_some() && train.checkpoint.is_none() {
+        return Err(NoCommand::Mistake("--every says how often a run is kept, and needs --checkpoint DIR, which says where".into()));
+    }
+    let mut command = sub.into();
+    if let Command::Train(options) = &mut command
+        && let Some(checkpoint) = &mut options.checkpoint
+    {
+        // Behind the program's path and the name of the subcommand.
+        checkpoint.arguments = arguments.iter().skip(2).map(text).collect::<Result<_, _>>()?;
+    }
+    Ok(command)
+}
+
+/// The options of `train` that arguments mean, read again.
+///
+/// # Errors
+/// What is wrong with them, in one sentence.
+pub fn train_options(arguments: &[String]) -> Result<TrainOptions, String> {
+    let start = [program_name(), "train".into()].into_iter();
+    match parse(start.chain(arguments.iter().cloned()).map(OsString::from)) {
+        Ok(Command::Train(options)) => Ok(*options),
+        Err(NoCommand::Mistake(sentence)) => Err(sentence),
+        _ => Err("they do not ask for a training run".into()),
+    }
+}
+
+/// What can be given beside `--resume`: nothing that changes the result.
+const BESIDE_RESUME: [&str; 6] = ["resume", "threads", "out", "json", "checkpoint", "every"];
+
+/// The arguments beside `--resume` that replace those of the checkpoint.
+fn beside_resume(given: &ArgMatches) -> Result<Vec<String>, NoCommand> {
+    let command = Cli::command();
+    let options = command.find_subcommand("train").into_iter().flat_map(clap::Command::get_arguments);
+    let mut arguments = Vec::new();
+    for option in options.filter(|option| given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)) {
+        let name = option.get_long().unwrap_or_default();
+        if !BESIDE_RESUME.contains(&name) {
+            return Err(NoCommand::Mistake(format!(
+                "--{name} cannot be given with --resume, since the result would be another: the run goes on with its own options; start a \
+                 new one, or leave it out"
+            )));
+        }
+        if ["threads", "out", "every"].contains(&name) {
+            let value = given.get_raw(option.get_id().as_str()).and_then(Iterator::last).unwrap_or_default();
+            arguments.extend([format!("--{name}"), text(value)?]);
+        }
+    }
+    Ok(arguments)
+}
+
+/// An argument that can be kept.
+fn text(argument: impl AsRef<OsStr>) -> Result<String, NoCommand> {
+    let argument = argument.as_ref();
+    let refusal = || NoCommand::Mistake(format!("{} is not UTF-8, and a checkpoint keeps text: give another name", argument.display()));
+    argument.to_str().map(String::from).ok_or_else(refusal)
 }
 
 fn no_command(error: &clap::Error) -> NoCommand {
@@ -484,6 +560,11 @@ impl From<Train> for TrainOptions {
             seed: train.seed,
             threads: train.threads,
             out: train.out,
+            checkpoint: train.checkpoint.map(|directory| CheckpointOptions {
+                directory,
+                every: train.every.unwrap_or_default(),
+                arguments: Vec::new(),
+            }),
             json: train.json,
         }
     }

@@ -10,13 +10,14 @@
 //! ```
 //!
 //! The modules, in the order in which to read them: [`cli`] and [`options`] say what is asked for, [`data`] and [`parts`] bring the samples,
-//! [`entry`] and [`any_network`] the networks, [`augmentation`], [`training`] and [`engine`] train, [`evaluation`] and [`metrics`] judge, [`model`] and
+//! [`entry`] and [`any_network`] the networks, [`augmentation`], [`training`] and [`engine`] train, [`checkpoint`] keeps a run, [`evaluation`] and [`metrics`] judge, [`model`] and
 //! [`output`] write.
 #![forbid(unsafe_code)]
 
 pub mod any_network;
 pub mod augmentation;
 pub mod bench;
+pub mod checkpoint;
 pub mod choose;
 pub mod cli;
 pub mod data;

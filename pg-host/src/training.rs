@@ -171,6 +171,16 @@ impl State {
         }
     }
 
+    /// Whether it may be a state of a run with these: its memories have their lengths, its step is one of theirs.
+    pub fn suits(&self, network: &dyn AnyNetwork, recipe: &Recipe, samples: usize) -> bool {
+        let (params, steps_per_epoch) = (network.sizes().params, recipe.steps_per_epoch(samples) as u32);
+        [&self.parameters, &self.snapshot].into_iter().chain(&self.mean).all(|memory| memory.len() == params)
+            && self.mean.is_some() == recipe.average.is_some()
+            && self.slots.len() == recipe.optimiser.slots() * params
+            && self.step <= recipe.epochs * steps_per_epoch
+            && self.loss_steps <= steps_per_epoch
+    }
+
     /// The mean loss of the steps of the last epoch that had any, in nats; 0 before the first.
     pub fn loss_nats(&self) -> f64 {
         self.loss_sum / f64::from(self.loss_steps.max(1))
@@ -194,8 +204,9 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
 /// Trains on from a state of a run with the same network, recipe and samples, and ends as that run does, bit for bit.
 ///
 /// # Panics
-/// As [`train`], and when the memories of the state are not as long as those of such a run.
+/// As [`train`], and when the state does not [suit](State::suits) such a run.
 pub fn resume(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, state: State, observer: &mut dyn Observer) -> Trained {
+    assert!(state.suits(network, recipe, samples.len()), "the state is one of such a run");
     let mut run = Run::new(network, recipe, samples, state);
     let end = run.finish(observer).err().unwrap_or(End::Complete);
     let Run { state, steps_per_epoch, batch_size, engine, .. } = run;

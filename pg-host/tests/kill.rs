@@ -1,0 +1,116 @@
+//! SIGKILL at random moments: whatever is killed, and however often, ends with the bytes of the run that nobody killed.
+//!
+//! This program is both: without arguments the test, with those of pg-host the child that is killed. So the child can have a network of its
+//! own, with dropout and batch normalisation.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Instant;
+
+use pg_core::layers::{BatchNorm, Conv2d, Dense, Dropout, Flatten, Relu};
+use pg_core::noise::{Purpose, Stream};
+use pg_core::{Image, Network, Sequential};
+use pg_host::Entry;
+use pg_host::checkpoint::Checkpoint;
+use serde_json::Value;
+
+type Mixed = Sequential<Image<1, 8, 8>, (Conv2d<4, 3>, BatchNorm, Relu, Flatten, Dropout<25>, Dense<16>, BatchNorm, Relu, Dense<10>)>;
+const _: () = assert!(<Mixed as Network>::PARAMS > 0);
+
+/// Runs, each with its own kind of state. Short epochs, so that kills fall everywhere in them.
+const RUNS: [&str; 7] = [
+    "--net mlp-64-32-10 --epochs 12 --population 4 --validation 0.2",
+    "--net mlp-64-32-10 --epochs 40 --population 0 --nesterov --schedule one-cycle --batch 17 --every 5steps",
+    "--net mlp-64-32-10 --epochs 20 --population 2 --optimiser adam --rate 0.003 --ema 0.99 --every 2",
+    "--net mlp-64-32-10 --epochs 20 --population 0 --sam 0.05 --optimiser adagrad --every 7steps",
+    "--net mlp-64-64-32-10 --epochs 8 --population 2 --augment shift=1,noise=0.05,cutout=2,mixup=0.2 --every 3steps",
+    "--net mixed --epochs 3 --population 2 --noise rademacher --validation 0.1 --every 1steps",
+    "--net mlp-64-32-10 --epochs 8 --population 8 --optimiser rmsprop --threads 2 --every 11steps",
+];
+
+/// The most kills of a run; then it may end.
+const MOST_KILLS: u32 = 5;
+
+fn main() -> ExitCode {
+    if std::env::args_os().nth(1).is_some_and(|argument| argument == "train") {
+        let mut networks = pg_host::zoo();
+        networks.push(Entry::new::<Mixed>("mixed", "mixed"));
+        return pg_host::run(&networks);
+    }
+    let mut kills = 0;
+    for (number, line) in RUNS.iter().enumerate() {
+        kills += check(number as u32, line);
+    }
+    assert!(kills > RUNS.len() as u32, "runs are killed: {kills}");
+    println!("{} runs that were killed {kills} times end as those that were not: ok", RUNS.len());
+    ExitCode::SUCCESS
+}
+
+/// Kills a run at random moments until it ends, compares it with the same run that is left alone, and returns how often it was killed.
+fn check(number: u32, line: &str) -> u32 {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path();
+    let random = Stream::new(2010, Purpose::Shuffle, number, 0);
+    let train = format!("train {line} --checkpoint run --out model.pg");
+    let started = Instant::now();
+    let whole = finish(start(place, &format!("train {line} --checkpoint whole --out whole.pg")), line);
+    let time = started.elapsed();
+    let mut kills = 0;
+    let ended = loop {
+        let begun = !newest(&place.join("run")).is_empty();
+        // What changes nothing may change on the way.
+        let threads = if kills % 2 == 1 { " --threads 2" } else { "" };
+        let child = start(place, &if begun { format!("train --resume run{threads}") } else { train.clone() });
+        if kills == MOST_KILLS {
+            break finish(child, line);
+        }
+        let permille = random.below(kills, 600);
+        std::thread::sleep(time * permille / 1000);
+        match kill(child) {
+            Some(report) => break report,
+            None => kills += 1,
+        }
+    };
+    let read = |name: &str| std::fs::read(place.join(name)).unwrap();
+    assert!(read("model.pg") == read("whole.pg"), "{line}: the model after {kills} kills");
+    for part in ["data", "net", "samples", "epochs", "steps", "stopped", "test", "validation", "train"] {
+        assert_eq!(ended[part], whole[part], "{line}: {part} after {kills} kills");
+    }
+    // The state in every bit, and which run it is; how the run was called may differ.
+    let last = |name: &str| {
+        let mut checkpoint = Checkpoint::decode(&newest(&place.join(name))).unwrap();
+        checkpoint.identity.arguments.clear();
+        Checkpoint::encode(&checkpoint.identity, &checkpoint.state, checkpoint.validation.as_ref())
+    };
+    assert!(last("run") == last("whole"), "{line}: the state after {kills} kills");
+    let files = std::fs::read_dir(place.join("run")).unwrap().count();
+    assert!(files <= 2, "{line}: {files} files are left");
+    kills
+}
+
+fn start(place: &Path, line: &str) -> Child {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command.current_dir(place).args(line.split(' ')).arg("--json").stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn finish(child: Child, line: &str) -> Value {
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Kills a child as `kill -9` does; returns its report if it was faster.
+fn kill(mut child: Child) -> Option<Value> {
+    child.kill().unwrap();
+    let output = child.wait_with_output().unwrap();
+    // A child that was killed on its way out has written all the same.
+    output.status.success().then(|| serde_json::from_slice(&output.stdout).unwrap())
+}
+
+/// The newest checkpoint; empty where there is none.
+fn newest(directory: &Path) -> Vec<u8> {
+    let entries = std::fs::read_dir(directory).into_iter().flatten().map(|entry| entry.unwrap().path());
+    let newest = entries.filter(|path| path.extension() == Some(OsStr::new("pgc"))).max();
+    newest.map(|path| std::fs::read(path).unwrap()).unwrap_or_default()
+}
