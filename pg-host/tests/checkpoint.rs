@@ -147,9 +147,7 @@ fn data_that_have_changed_or_are_gone_are_refused() {
 #[test]
 fn options_that_change_the_result_are_refused_beside_resume_and_others_taken() {
     let program = kept();
-    for option in
-        ["--epochs 3", "--rate 0.2", "--data digits", "--net mlp-64-32-10", "--no-antithetic", "--augment flip", "--seed 1", "--as 1x8x8"]
-    {
+    for option in ["--epochs 3", "--rate 0.2", "--data digits", "--net mlp-64-32-10", "--no-antithetic", "--augment flip", "--seed 1"] {
         let (sentence, code) = program.refusal(&format!("train --resume run {option}"));
         let name = option.split(' ').next().unwrap();
         assert!(code == 2 && sentence.starts_with(&format!("{name} cannot be given with --resume")), "{sentence}");

@@ -13,8 +13,8 @@ use crate::output::{OutputError, write_atomically};
 /// A directory that belongs to one run at a time.
 pub struct Directory {
     path: PathBuf,
-    /// The last file that is known to be good.
-    good: Option<PathBuf>,
+    /// The newest file that is known to be good, and the one before it.
+    kept: [Option<PathBuf>; 2],
     /// The system frees it when the process ends, however it ends.
     _lock: Option<File>,
 }
@@ -55,12 +55,13 @@ impl Directory {
         }
         let mut directory = Self::lock(path)?;
         let mut passed_over = Vec::new();
-        for path in directory.files()? {
+        let mut files = directory.files()?.into_iter();
+        while let Some(path) = files.next() {
             let name = path.display();
             let read = fs::read(&path).map_err(|reason| format!("{name} cannot be read: {reason}"));
             match read.map(|bytes| Checkpoint::decode(&bytes)) {
                 Ok(Ok(checkpoint)) => {
-                    directory.good = Some(path.clone());
+                    directory.kept = [Some(path.clone()), files.next()];
                     return Ok((directory, Found { path, checkpoint, passed_over }));
                 }
                 // Of an older file than one that another program can still use nothing is known.
@@ -85,15 +86,19 @@ impl Directory {
     /// # Errors
     /// When it cannot be written; those before are then untouched.
     pub fn write(&mut self, step: u32, bytes: &[u8]) -> Result<(), OutputError> {
+        // Before too: a run that is killed again and again before it can remove a file would pile them up.
+        self.prune();
         let path = self.path.join(format!("{PREFIX}{step:010}{SUFFIX}"));
         write_atomically(&path, bytes)?;
-        let before = self.good.replace(path);
-        let kept = |path: &PathBuf| before.as_ref() == Some(path) || self.good.as_ref() == Some(path);
-        // A file too many is no harm: the newest one counts.
-        for path in self.files().unwrap_or_default().iter().filter(|path| !kept(path)) {
-            let _ = fs::remove_file(path);
-        }
+        self.kept = [Some(path), self.kept[0].take()];
+        self.prune();
         Ok(())
+    }
+
+    /// Removes the checkpoints that are not to be kept. One too many does no harm.
+    fn prune(&self) {
+        let kept = |path: &PathBuf| self.kept.iter().flatten().any(|kept| kept == path);
+        self.files().unwrap_or_default().iter().filter(|path| !kept(path)).for_each(|path| drop(fs::remove_file(path)));
     }
 
     /// Takes the directory for this process, and sweeps up what interrupted writes have left.
@@ -103,7 +108,7 @@ impl Directory {
         if let Some(Err(TryLockError::WouldBlock)) = lock.as_ref().map(File::try_lock) {
             return Err(anyhow!("{} is in use by a run that has not ended: give each run a directory of its own", path.display()));
         }
-        let directory = Self { path: path.into(), good: None, _lock: lock };
+        let directory = Self { path: path.into(), kept: [None, None], _lock: lock };
         for left in directory.names()?.iter().filter(|name| name.starts_with(".pg-") && name.ends_with(".part")) {
             let _ = fs::remove_file(path.join(left));
         }
