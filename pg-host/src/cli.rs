@@ -588,17 +588,39 @@ mod tests {
         let Ok(Command::Train(options)) = parsed("train") else { panic!("no train") };
         assert_eq!(
             options.provenance(),
-            "epochs=60 batch=32 rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
-             noise=gaussian antithetic=true label_smoothing=0.0 init=he validation=0.0"
+            "epochs=60 batch=32 optimiser=sgd rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
+             noise=gaussian antithetic=true label_smoothing=0.0 init=auto validation=0.0"
         );
         assert!(options.check().is_ok());
         assert_eq!((options.out, options.data.name, options.seed), (PathBuf::from("model.pg"), "digits".into(), 1));
     }
 
     #[test]
+    fn a_run_that_is_kept_holds_its_arguments_and_they_mean_the_same_again() {
+        let Ok(Command::Train(options)) = parsed("train --epochs 3 --checkpoint run --every 500steps --rate=0.2") else {
+            panic!("no train")
+        };
+        let kept = options.checkpoint.clone().unwrap();
+        assert_eq!((kept.directory, kept.every), (PathBuf::from("run"), Every::Steps(500)));
+        assert_eq!(kept.arguments, ["--epochs", "3", "--checkpoint", "run", "--every", "500steps", "--rate=0.2"]);
+        assert_eq!(train_options(&kept.arguments).unwrap().provenance(), options.provenance());
+        let later = [kept.arguments, ["--threads", "2"].map(String::from).to_vec()].concat();
+        assert_eq!(train_options(&later).unwrap().threads, 2);
+    }
+
+    #[test]
+    fn what_is_given_beside_resume_replaces_what_is_kept() {
+        let Ok(Command::Resume(options)) = parsed("train --resume run --out b.pg --every 2 --json --threads 3") else {
+            panic!("no resume")
+        };
+        assert_eq!((options.directory, options.checkpoint, options.json), (PathBuf::from("run"), None, true));
+        assert_eq!(options.arguments, ["--threads", "3", "--out", "b.pg", "--every", "2"]);
+    }
+
+    #[test]
     fn an_augmentation_is_part_of_the_options_as_it_can_be_written_again() {
         let Ok(Command::Train(options)) = parsed("train --augment mixup=0.2,shift=1") else { panic!("no train") };
-        assert!(options.provenance().contains(" init=he augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
+        assert!(options.provenance().contains(" init=auto augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
         assert_eq!(options.recipe().augmentation.to_string(), "shift=1,mixup=0.2");
     }
 
@@ -615,6 +637,6 @@ mod tests {
         assert!(mistake("train --augment flip=2").contains("'flip=2' for '--augment <KINDS>': `flip=2` must be flip, without a number"));
         assert!(mistake("train --as 3x64").ends_with("a shape is three sizes, CHANNELSxHEIGHTxWIDTH, for example 3x1x64"));
         assert!(mistake("train --as 3x0x64").starts_with("invalid value '3x0x64' for '--as <CxHxW>'"));
-        assert!(mistake("train --schedule sine").contains("[possible values: constant, cosine]"));
+        assert!(mistake("train --schedule sine").contains("[possible values: constant, step, exponential, cosine, one-cycle]"));
     }
 }

@@ -68,6 +68,8 @@ pub struct Prepared {
     pub statistics: Statistics,
 }
 
+/// Numbers that are digested at a time.
+const PIECE: usize = 4096;
 const DIGEST: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_XZ);
 
 impl Prepared {
@@ -75,14 +77,13 @@ impl Prepared {
     /// little endian.
     pub fn digest(&self) -> u64 {
         let mut digest = DIGEST.digest();
-        let mut bytes = Vec::new();
+        let mut bytes = [[0; 4]; PIECE];
         digest.update(self.classes.join("\n").as_bytes());
         let parts = [&self.train, &self.validation, &self.test];
         let floats = [&self.statistics.offset, &self.statistics.factor].into_iter().chain(parts.map(|part| &part.inputs));
-        for piece in floats.flat_map(|floats| floats.chunks(4096)) {
-            bytes.clear();
-            bytes.extend(piece.iter().flat_map(|value| value.to_le_bytes()));
-            digest.update(&bytes);
+        for piece in floats.flat_map(|floats| floats.chunks(PIECE)) {
+            bytes.iter_mut().zip(piece).for_each(|(bytes, value)| *bytes = value.to_le_bytes());
+            digest.update(bytes[..piece.len()].as_flattened());
         }
         for part in parts {
             digest.update(&(part.labels.len() as u64).to_le_bytes());
