@@ -61,7 +61,7 @@ pub struct Step {
     pub layers: Vec<Part>,
 }
 
-/// A layer, or all layers of a kind, timed alone; the medians of the rounds.
+/// A layer, or all layers of a kind, timed alone: the medians of the fastest of each round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Part {
     /// The layer as its type is written in Rust, or the kind.
@@ -76,7 +76,7 @@ pub struct Part {
     pub gflops: f64,
     /// The median of the rounds' ratios.
     pub share_of_peak: f64,
-    /// The passes of all members, of the whole step.
+    /// The passes of all members, of the step in its fastest round.
     pub share_of_step: f64,
 }
 
@@ -208,7 +208,7 @@ impl Subject {
     fn result(&self) -> Step {
         let (times, shares): (Vec<f64>, Vec<f64>) = self.rounds.iter().copied().unzip();
         let time = median(&times);
-        let (kinds, layers) = self.parts(time);
+        let (kinds, layers) = self.parts(times.iter().copied().fold(f64::MAX, f64::min));
         Step {
             net: self.net.into(),
             batch: self.samples,
