@@ -85,6 +85,9 @@ impl Recipe {
 
 /// Watches a training run.
 pub trait Observer {
+    /// Step `number`, from 0, is about to be made from these parameters.
+    fn before(&mut self, _number: u32, _parameters: &Memory) {}
+
     /// A step over `samples` samples is done; false stops the run here.
     fn step(&mut self, samples: usize, loss_nats: f32) -> bool;
 
@@ -156,6 +159,7 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
         shuffle(seed, epoch, samples.len(), &mut order);
         let mut sum = 0.0;
         for (i, members) in order.chunks(batch_size).enumerate() {
+            observer.before(step, &parameters);
             let batch = gatherer.gather(seed, epoch, samples, members);
             let diverged = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
             let mut result = engine.gradient(step, &parameters, &batch, &mut gradient);
