@@ -11,7 +11,7 @@
 //!
 //! The modules, in the order in which to read them: [`cli`] and [`options`] say what is asked for, [`data`] and [`parts`] bring the samples,
 //! [`entry`] and [`any_network`] the networks, [`augmentation`], [`training`] and [`engine`] train, [`evaluation`] and [`metrics`] judge, [`model`] and
-//! [`output`] write.
+//! [`output`] write; [`experiment`] puts them together, [`study`] compares ways to train.
 #![forbid(unsafe_code)]
 
 pub mod any_network;

@@ -101,13 +101,13 @@ fn afford(networks: &[Entry], ready: &Ready, options: &StudyOptions, known: Opti
     let can_shorten = known.is_none() && method == Method::Grid && ready.plan.study.tuning.is_some();
     let short = if can_shorten { rows(Method::Halving)? } else { full.clone() };
     if hours(&short) <= budget {
-        say(&format!("tuning in full needs {:.2} core-hours of {budget}: successive halving needs {:.2}", hours(&full), hours(&short)));
+        say(&format!("tuning in full needs {:.4} core-hours of {budget}: successive halving needs {:.4}", hours(&full), hours(&short)));
         return Ok((Method::Halving, short));
     }
     let dearest = short.iter().max_by(|a, b| a.core_hours.total_cmp(&b.core_hours));
-    let dearest = dearest.map(|row| format!("; the dearest is {} with {:.2}", row.place, row.core_hours)).unwrap_or_default();
+    let dearest = dearest.map(|row| format!("; the dearest is {} with {:.4}", row.place, row.core_hours)).unwrap_or_default();
     Err(anyhow!(
-        "{:.2} core-hours are needed, --budget allows {budget}{dearest}: leave out cells, or run parts with --shard",
+        "{:.4} core-hours are needed, --budget allows {budget}{dearest}: leave out cells, or run parts with --shard",
         hours(&short)
     )
     .into())
