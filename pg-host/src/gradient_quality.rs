@@ -19,7 +19,7 @@ use crate::data::Samples;
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 use crate::study::statistics::{deviation, mean};
-use crate::training::{Observer, Recipe};
+use crate::training::{Observer, Recipe, State};
 
 /// An estimate of the gradient against that of the held-out samples: means over the draws, and standard deviations.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
@@ -59,9 +59,9 @@ pub struct Measurement {
     pub sharpness_nats_deviation: f64,
 }
 
-/// Keeps the parameters before some steps of a run.
+/// Keeps the parameters after some numbers of steps of a run; those after none are the first.
 pub struct Keeper<'a> {
-    /// The steps, from 0.
+    /// The numbers of steps.
     pub steps: &'a [u32],
     /// What was kept.
     pub kept: Vec<(u32, Memory)>,
@@ -70,14 +70,14 @@ pub struct Keeper<'a> {
 }
 
 impl Observer for Keeper<'_> {
-    fn before(&mut self, step: u32, parameters: &Memory) {
-        if self.steps.contains(&step) {
-            self.kept.push((step, parameters.clone()));
-        }
-    }
-
     fn step(&mut self, _: usize, _: f32) -> bool {
         !(self.stop)()
+    }
+
+    fn state(&mut self, state: &State, _: bool) {
+        if self.steps.contains(&state.step) {
+            self.kept.push((state.step, state.parameters.clone()));
+        }
     }
 }
 

@@ -35,6 +35,7 @@ pub mod output;
 pub mod page;
 pub mod parts;
 pub mod plots;
+pub mod profile;
 pub mod progress;
 pub mod sheet;
 pub mod statistics;

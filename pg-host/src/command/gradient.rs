@@ -39,14 +39,11 @@ pub(super) fn run(networks: &[Entry], options: &GradientOptions) -> Result<Strin
     }
     interrupt::listen();
     say(&target::sentence());
-    let mut keeper = Keeper { steps: &asked, kept: Vec::new(), stop: &interrupt::asked };
+    let first = (asked[0] == 0).then(|| (0, entry.network().initialise(recipe.initialise, recipe.seed)));
+    let mut keeper = Keeper { steps: &asked, kept: first.into_iter().collect(), stop: &interrupt::asked };
     let trained = train(entry.network(), &recipe, &prepared.train, &mut keeper);
-    let mut kept = keeper.kept;
-    if trained.end == End::Complete && asked.last() == Some(&steps) {
-        kept.push((steps, trained.parameters));
-    }
     let mut measurements = Vec::new();
-    for (step, parameters) in kept.iter().take_while(|_| !interrupt::asked()) {
+    for (step, parameters) in keeper.kept.iter().take_while(|_| !interrupt::asked()) {
         say(&format!("measuring at step {step}"));
         let measured = measure(entry.network(), &recipe, &prepared.train, &prepared.validation, (*step, parameters), *repeats);
         measurements.push(measured.map_err(|reason| anyhow!("at step {step} {reason}: try a smaller --rho"))?);
