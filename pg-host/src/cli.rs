@@ -698,7 +698,7 @@ mod tests {
         assert_eq!(
             options.provenance(),
             "epochs=60 batch=32 rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
-             noise=gaussian antithetic=true label_smoothing=0.0 init=he validation=0.0"
+             noise=gaussian antithetic=true label_smoothing=0.0 init=auto validation=0.0"
         );
         assert!(options.check().is_ok());
         assert_eq!((options.out, options.data.name, options.seed), (PathBuf::from("model.pg"), "digits".into(), 1));
@@ -707,8 +707,24 @@ mod tests {
     #[test]
     fn an_augmentation_is_part_of_the_options_as_it_can_be_written_again() {
         let Ok(Command::Train(options)) = parsed("train --augment mixup=0.2,shift=1") else { panic!("no train") };
-        assert!(options.provenance().contains(" init=he augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
+        assert!(options.provenance().contains(" init=auto augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
         assert_eq!(options.recipe().augmentation.to_string(), "shift=1,mixup=0.2");
+    }
+
+    #[test]
+    fn words_are_options_of_train_and_a_later_one_counts() {
+        let options = |line: &str| train_options(&line.split_whitespace().map(String::from).collect::<Vec<_>>());
+        let found = options("--rate 0.3 --nesterov --population 0 --nesterov --rate 0.02 --seed 4").unwrap();
+        assert_eq!((found.rate, found.population, found.seed, found.nesterov), (0.02, 0, 4, true));
+        assert!(options("--help").is_err() && options("mine.csv").is_err());
+        assert_eq!(options("--rates 1").unwrap_err(), "unexpected argument '--rates' found; tip: a similar argument exists: '--rate'");
+    }
+
+    #[test]
+    fn gradient_takes_the_options_of_train_with_two_defaults_of_its_own() {
+        let Ok(Command::Gradient(options)) = parsed("gradient --rho 0.2 --at 0,5") else { panic!("no gradient") };
+        assert_eq!((options.train.rho, options.train.validation, &options.at[..]), (0.2, 0.5, &[0, 5][..]));
+        assert_eq!(options.train.out, PathBuf::from("gradient.html"));
     }
 
     #[test]
@@ -724,6 +740,6 @@ mod tests {
         assert!(mistake("train --augment flip=2").contains("'flip=2' for '--augment <KINDS>': `flip=2` must be flip, without a number"));
         assert!(mistake("train --as 3x64").ends_with("a shape is three sizes, CHANNELSxHEIGHTxWIDTH, for example 3x1x64"));
         assert!(mistake("train --as 3x0x64").starts_with("invalid value '3x0x64' for '--as <CxHxW>'"));
-        assert!(mistake("train --schedule sine").contains("[possible values: constant, cosine]"));
+        assert!(mistake("train --schedule sine").contains("[possible values: constant, step, exponential, cosine, one-cycle]"));
     }
 }

@@ -141,7 +141,8 @@ fn bench_measures_the_steps_that_it_is_asked_for() {
 #[test]
 fn the_help_of_every_subcommand_is_there_without_colours() {
     let program = Program::new();
-    for line in ["--help", "train --help", "eval --help", "predict -h", "inspect --help", "nets --help", "bench --help", "--version"] {
+    let lines = ["--help", "train --help", "eval --help", "predict -h", "inspect --help", "nets --help", "bench --help", "--version"];
+    for line in lines.into_iter().chain(["study --help", "study run --help", "gradient --help"]) {
         let text = program.text(line);
         assert!(text.contains("pg-host") && !text.contains('\u{1b}'), "{line}: {text}");
     }
