@@ -77,6 +77,8 @@ fn leave_out(networks: &[Entry], study: &mut Study, shelf: &Shelf, from: &str) -
     }
     for name in &gone {
         study.cells.shift_remove(name);
+        // An axis of such cells alone has nowhere to be varied; without a name it would be varied everywhere.
+        study.axes.retain(|_, axis| axis.cells.iter().any(|cell| cell != name) || axis.cells.is_empty());
         study.axes.values_mut().for_each(|axis| axis.cells.retain(|cell| cell != name));
     }
     if study.cells.is_empty() {
