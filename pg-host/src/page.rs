@@ -44,7 +44,7 @@ body{font:16px/1.5 system-ui,-apple-system,\"Segoe UI\",Roboto,\"Noto Sans\",\"D
 margin:0 auto;padding:1rem clamp(.75rem,3vw,2rem) 3rem;max-width:76rem}
 h1{font-size:1.6rem;line-height:1.25;margin:.5rem 0}h2{font-size:1.2rem;margin:2.2rem 0 .4rem;border-top:1px solid var(--line);padding-top:1.1rem}
 p{max-width:46rem;margin:.4rem 0}.soft,figcaption,caption{color:var(--soft)}
-.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,22rem),1fr));gap:1rem 1.5rem;align-items:start}
+.figures{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,24rem),1fr));gap:1rem 1.5rem;align-items:start}
 figure{margin:.5rem 0 0;break-inside:avoid}figure svg{width:100%;height:auto;max-width:34rem;display:block}
 figcaption{font-size:.92rem;font-weight:600}
 .legend{list-style:none;display:flex;flex-wrap:wrap;gap:.2rem 1.1rem;padding:0;margin:.5rem 0;font-size:.95rem}

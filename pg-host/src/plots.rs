@@ -148,7 +148,11 @@ impl Scale {
         let ticks: Vec<f64> = if !self.ticks.is_empty() {
             self.ticks.iter().map(|&tick| self.place(tick)).collect()
         } else if self.logarithmic {
-            let steps: &[f64] = if high - low > 2.0 { &[1.0] } else { &[1.0, 2.0, 5.0] };
+            let steps: &[f64] = match high - low {
+                span if span > 2.0 => &[1.0],
+                span if span > 1.0 => &[1.0, 2.0, 5.0],
+                _ => &[1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0],
+            };
             let decades = low.floor() as i32..=high.ceil() as i32;
             decades.flat_map(|decade| steps.iter().map(move |step| f64::from(decade) + step.log10())).collect()
         } else {
@@ -206,6 +210,8 @@ fn picture(size: (u32, u32), title: &str, draw: impl FnOnce(&Area) -> Result<(),
     let (width, height) = size;
     let fixed = format!("width=\"{width}\" height=\"{height}\" ");
     let title = title.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+    // Inside a page of HTML the name of the language is not needed.
+    let svg = svg.replacen(" xmlns=\"http://www.w3.org/2000/svg\"", "", 1);
     svg.replacen(&fixed, &format!("role=\"img\" aria-label=\"{title}\" "), 1)
 }
 

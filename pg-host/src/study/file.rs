@@ -265,7 +265,7 @@ impl Study {
     /// Reads a study; `from` names it in errors.
     pub fn parse(text: &str, from: &str) -> Result<Self, Failure> {
         let study: Study = toml::from_str(text).map_err(|error| {
-            let line = error.span().map(|span| format!(", line {}", text[..span.start].lines().count().max(1)));
+            let line = error.span().map(|span| format!(", line {}", text[..span.start].matches('\n').count() + 1));
             let message = error.message().replace('\n', " ");
             Failure::Usage(format!("{from}{}: {message}", line.unwrap_or_default()))
         })?;

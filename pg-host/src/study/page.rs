@@ -142,7 +142,10 @@ fn compute(report: &Report) -> Section {
     let mut figures = Vec::new();
     for cell in report.cells() {
         // Every level that changes what a run costs is a point too.
-        let groups: Vec<&Group> = report.groups.iter().filter(|group| group.at.cell == cell).collect();
+        let base = base_of(report, &cell);
+        let costs_else = |group: &&Group| base.iter().all(|base| base.arm != group.arm || base.passes != group.passes);
+        let varied = report.groups.iter().filter(|group| group.at.cell == cell && group.at.level.is_some()).filter(costs_else);
+        let groups: Vec<&Group> = base.iter().copied().chain(varied).collect();
         let of = |arm: &String| {
             let mut points: Vec<Point> = Vec::new();
             for group in groups.iter().filter(|group| group.arm == *arm) {
@@ -165,7 +168,8 @@ fn compute(report: &Report) -> Section {
         title: "Score against compute".into(),
         text:
             "Mean test macro F1 with its standard deviation over seeds, against the passes of the training run: a step costs one pass of \
-               each of its samples for each member of the population. Points of one colour are one arm, also with what is varied below."
+               each of its samples for each member of the population. Points of one colour are one arm: as it is, and with what is varied below \
+               where that changes the cost."
                 .into(),
         legend: arm_legend(report, &shown),
         figures,

@@ -16,7 +16,7 @@ pub struct Preset {
 pub const PRESETS: [Preset; 4] = [
     Preset {
         name: "quick",
-        summary: "a first look in about a minute: SGD, a population and SAM on the digits",
+        summary: "a first look in some seconds: SGD, a population and SAM on the digits",
         text: include_str!("../../presets/quick.toml"),
     },
     Preset {

@@ -249,7 +249,12 @@ fn differences(plan: &Plan, groups: &[Group]) -> Vec<Difference> {
     let mut families: IndexMap<(Option<[usize; 2]>, usize, usize, bool), Vec<Difference>> = IndexMap::new();
     for group in groups {
         let (cell, net, level, arm) = &group.place;
-        for [first, second] in study.pairs().into_iter().filter(|pair| pair[0] == *arm) {
+        // Two arms that an axis does not change differ on it as they do without it.
+        let changes = |arm: usize| {
+            let arms = level.map(|[axis, _]| &study.axes[axis].arms);
+            arms.is_none_or(|arms| arms.is_empty() || arms.iter().any(|name| study.arms.get_index_of(name) == Some(arm)))
+        };
+        for [first, second] in study.pairs().into_iter().filter(|pair| pair[0] == *arm && (changes(pair[0]) || changes(pair[1]))) {
             let Some(other) = by_place.get(&(*cell, net.clone(), *level, second)) else { continue };
             let Some(paired) = paired(group, other) else { continue };
             let difference = Difference {
