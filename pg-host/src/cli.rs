@@ -147,7 +147,7 @@ struct StudyRun {
     #[arg(long, value_name = "i/n", value_parser = shard)]
     shard: Option<Shard>,
     /// Refuse to start when more core-hours are needed. When tuning in full needs more, successive halving tunes instead
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     budget: Option<f64>,
     /// Print one JSON object instead of a table
     #[arg(long)]
@@ -166,7 +166,7 @@ struct StudyPlan {
     #[arg(long, value_name = "i/n", value_parser = shard)]
     shard: Option<Shard>,
     /// Plan for so many core-hours at most
-    #[arg(long, value_name = "HOURS")]
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     budget: Option<f64>,
     /// Print one JSON object instead of a table
     #[arg(long)]

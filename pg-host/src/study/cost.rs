@@ -14,10 +14,9 @@ use super::run::Shelf;
 use crate::entry::Entry;
 use crate::experiment::{self, Experiment};
 use crate::failure::Failure;
-use crate::memory::Memory;
 use crate::training::{Observer, train};
 
-/// How long a kind of step is measured, at least one step and at most so long.
+/// How long a kind of step is measured: at least one step.
 const MEASURED: Duration = Duration::from_millis(30);
 
 /// A line of a plan.
@@ -39,23 +38,27 @@ pub struct Row {
 
 /// Times its steps, and ends when it knows enough.
 struct Stopwatch {
-    first: Option<Instant>,
+    started: Instant,
     last: Instant,
-    steps: u32,
+    /// Seconds of each.
+    steps: Vec<f64>,
 }
 
 impl Observer for Stopwatch {
     fn step(&mut self, _: usize, _: f32) -> bool {
-        self.last = Instant::now();
-        match self.first {
-            // The first step warms the memory.
-            None => self.first = Some(self.last),
-            Some(_) => self.steps += 1,
-        }
-        self.first.is_none_or(|first| self.last - first < MEASURED)
+        let now = Instant::now();
+        self.steps.push((now - self.last).as_secs_f64());
+        self.last = now;
+        now - self.started < MEASURED
     }
+}
 
-    fn epoch(&mut self, _: u32, _: f64, _: &mut dyn FnMut() -> Memory) {}
+impl Stopwatch {
+    /// The median: other work on the machine makes some steps longer, the first warms the memory, the last of an epoch may be short.
+    fn median(mut self) -> f64 {
+        self.steps.sort_by(f64::total_cmp);
+        self.steps.get(self.steps.len() / 2).copied().unwrap_or(0.0)
+    }
 }
 
 /// Steps that were measured.
@@ -78,12 +81,9 @@ impl Measured {
         }
         let Experiment { entry, prepared, recipe, .. } = experiment::set_up(networks, &run.options, material)?;
         let now = Instant::now();
-        let mut watch = Stopwatch { first: None, last: now, steps: 0 };
+        let mut watch = Stopwatch { started: now, last: now, steps: Vec::new() };
         train(entry.network(), &recipe, &prepared.train, &mut watch);
-        let seconds = match watch.first {
-            Some(first) if watch.steps > 0 => (watch.last - first).as_secs_f64() / f64::from(watch.steps),
-            first => (first.unwrap_or(watch.last) - now).as_secs_f64(),
-        };
+        let seconds = watch.median();
         self.0.insert(key, seconds);
         Ok((seconds, steps))
     }
