@@ -18,9 +18,10 @@ use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
 use crate::method::MethodOptions;
 use crate::options::{
-    BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, InspectOptions, OptimiserName, Part,
-    PredictOptions, ResumeOptions, TrainOptions,
+    BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, GradientOptions, InspectOptions, OptimiserName,
+    Part, PredictOptions, ResumeOptions, StudyCommand, StudyOptions, TrainOptions,
 };
+use crate::study::Shard;
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,6 +50,10 @@ pub enum Command {
     },
     /// Measure speed.
     Bench(BenchOptions),
+    /// Compare ways of training.
+    Study(StudyCommand),
+    /// Compare gradients with that of a large held-out set.
+    Gradient(Box<GradientOptions>),
 }
 
 /// Why there is no command: what to print instead.
@@ -104,6 +109,120 @@ enum Sub {
     Nets(Nets),
     /// Measure the speed of training steps and this machine's peak
     Bench(Bench),
+    /// Compare ways of training fairly: equal tuning for all, paired seeds, intervals, a report
+    #[command(subcommand)]
+    Study(StudySub),
+    /// Measure how close gradients are to that of a large held-out set, along a training run
+    ///
+    /// At some steps of the run that the options of `train` describe, the gradients of fresh batches are compared with the gradient on the
+    /// held-out samples (--validation, here 0.5 of the training samples): that of the population, that of one plain pass over the same batch,
+    /// and that of a plain pass over K times as many samples, which costs the same. Prints the cosine and the ratio of the norms, and
+    /// how much higher the loss of the noisy copies is than that of the network itself.
+    Gradient(Box<GradientArguments>),
+}
+
+#[derive(Subcommand)]
+enum StudySub {
+    /// Make the runs of a study, print its table, write its report
+    ///
+    /// Every run that is complete is a line of the file --out, at once. Called again, only what is missing is made; Ctrl-C costs the runs under
+    /// way and nothing else.
+    Run(StudyRun),
+    /// Print the runs of a study and their core-hours, and start nothing
+    Plan(StudyPlan),
+    /// Print the table of a study that was run, and write its report
+    Report(StudyReport),
+    /// Join the files of shards
+    Merge(StudyMerge),
+    /// List the ready studies, or print one to start your own from
+    Presets(StudyPresets),
+}
+
+#[derive(Args)]
+struct StudyRun {
+    /// A study file (TOML), or one of `study presets`
+    #[arg(value_name = "FILE|PRESET")]
+    study: String,
+    /// The file of the runs. Without it NAME.jsonl, after the study
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Runs at a time, each on one thread; the results are the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+    /// Make only this part of so many, for example 3/16: each has its own --out, and `study merge` joins them
+    #[arg(long, value_name = "i/n", value_parser = shard)]
+    shard: Option<Shard>,
+    /// Refuse to start when more core-hours are needed. When tuning in full needs more, successive halving tunes instead
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
+    budget: Option<f64>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyPlan {
+    /// A study file (TOML), or one of `study presets`
+    #[arg(value_name = "FILE|PRESET")]
+    study: String,
+    /// Runs that are in this file are not planned again. Without it NAME.jsonl, after the study
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Plan only this part of so many
+    #[arg(long, value_name = "i/n", value_parser = shard)]
+    shard: Option<Shard>,
+    /// Plan for so many core-hours at most
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
+    budget: Option<f64>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyReport {
+    /// A file of runs
+    records: PathBuf,
+    /// The report: one HTML file that needs nothing else. Without it beside the runs
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write a row for each final run as well
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyMerge {
+    /// Files of runs of one study
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyPresets {
+    /// Print this one
+    name: Option<String>,
+}
+
+#[derive(Args)]
+struct GradientArguments {
+    #[command(flatten)]
+    train: Train,
+    /// The steps to measure at, with commas between; 0 is before the first. Without it seven of the run, from its start to its end
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    at: Vec<u32>,
+    /// Batches for each measurement
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    repeats: u32,
 }
 
 #[derive(Args)]
@@ -133,6 +252,9 @@ struct Train {
     /// The network, one of `nets`. Without it the first that fits the data
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
+    /// Learn from so many of the training samples only, of each class its share: the same ones for every seed
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    train_samples: Option<usize>,
     /// Passes over the training samples
     #[arg(long, value_name = "N", default_value_t = 60, allow_negative_numbers = true)]
     epochs: u32,
@@ -201,8 +323,8 @@ struct Train {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f32,
     /// How the weights start: `he` suits ReLU, `xavier` and `xavier-uniform` tanh and sigmoid; `orthogonal` is for small networks. `auto`
-    /// takes what suits the activation behind each layer
-    #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "he", "xavier", "xavier-uniform", "orthogonal"]))]
+    /// takes what suits the activation behind each layer. `uniform` is up to 1/√fan-in, what was usual before these
+    #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "he", "xavier", "xavier-uniform", "orthogonal", "uniform"]))]
     init: String,
     /// Let every residual start as the identity: the last weights or gains of its body are zero at first
     #[arg(long)]
@@ -408,15 +530,34 @@ pub fn program_name() -> String {
     stem.map_or_else(|| "pg-host".into(), |name| name.to_string_lossy().into_owned())
 }
 
+/// Options of `train` that `gradient` has no use for: it keeps no run.
+const KEEPING: [&str; 3] = ["checkpoint", "every", "resume"];
+
+/// The definition of the command line; `gradient` takes the options of `train`, and two of them mean something else there.
+fn definition() -> clap::Command {
+    Cli::command().mut_subcommand("gradient", |gradient| {
+        let gradient = KEEPING.into_iter().fold(gradient, |gradient, option| gradient.mut_arg(option, |option| option.hide(true)));
+        let gradient =
+            gradient.mut_arg("out", |out| out.help("The report to write: one HTML file with plots").default_value("gradient.html"));
+        gradient.mut_arg("validation", |share| {
+            share.help("Share of the training samples that is held out: to hold gradients against, not to learn from").default_value("0.5")
+        })
+    })
+}
+
 /// Reads arguments, the first of which is the program's path.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, NoCommand> {
     let name = program_name();
     let examples = EXAMPLES.replace("pg-host", &name);
-    let command = Cli::command().bin_name(name).after_help(examples);
+    let command = definition().bin_name(name).after_help(examples);
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let matches = command.try_get_matches_from(&arguments).map_err(|error| no_command(&error))?;
     let sub = Cli::from_arg_matches(&matches).map_err(|error| no_command(&error))?.command;
-    let (Sub::Train(train), Some((_, given))) = (&sub, matches.subcommand()) else { return Ok(sub.into()) };
+    let Some((name, given)) = matches.subcommand() else { return Ok(sub.into()) };
+    if let ("gradient", Some(option)) = (name, KEEPING.into_iter().find(|option| given.value_source(option).is_some())) {
+        return Err(NoCommand::Mistake(format!("--{option} is for `train`: `gradient` keeps no run, leave it out")));
+    }
+    let Sub::Train(train) = &sub else { return Ok(sub.into()) };
     if let Some(directory) = train.resume.clone() {
         let (checkpoint, json) = (train.checkpoint.clone(), train.json);
         return Ok(Command::Resume(ResumeOptions { directory, checkpoint, arguments: beside_resume(given)?, json }));
@@ -434,7 +575,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, N
     Ok(command)
 }
 
-/// The options of `train` that arguments mean, read again.
+/// The options of `train` that these words mean: a checkpoint's, or an arm's of a study. A later word counts.
 ///
 /// # Errors
 /// What is wrong with them, in one sentence.
@@ -597,6 +738,16 @@ fn shape(text: &str) -> Result<Shape, String> {
     }
 }
 
+/// One part of so many: `3/16`.
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    match parts {
+        Some((part, of)) if part > of => Err(format!("there are {of} shards, from 1 to {of}, and {part} is beyond them")),
+        Some((part, of)) if part > 0 => Ok(Shard { part, of }),
+        _ => Err("a shard is one part of so many, for example 3/16; the first is 1".into()),
+    }
+}
+
 fn part(name: &str) -> Part {
     match name {
         "train" => Part::Train,
@@ -625,6 +776,28 @@ impl From<Sub> for Command {
             Sub::Bench(Bench { net: nets, batch, population, noise, seconds, layers, json }) => {
                 Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, layers, json })
             }
+            Sub::Study(study) => Command::Study(study.into()),
+            Sub::Gradient(arguments) => {
+                let GradientArguments { train, at, repeats } = *arguments;
+                Command::Gradient(Box::new(GradientOptions { train: train.into(), at, repeats }))
+            }
+        }
+    }
+}
+
+impl From<StudySub> for StudyCommand {
+    fn from(sub: StudySub) -> Self {
+        match sub {
+            StudySub::Run(StudyRun { study, out, jobs, shard, budget, json }) => {
+                let plan = StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, json };
+                StudyCommand::Run { plan, jobs }
+            }
+            StudySub::Plan(StudyPlan { study, out, shard, budget, json }) => {
+                StudyCommand::Plan(StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, json })
+            }
+            StudySub::Report(StudyReport { records, html, csv, json }) => StudyCommand::Report { records, html, csv, json },
+            StudySub::Merge(StudyMerge { files, out, json }) => StudyCommand::Merge { files, out, json },
+            StudySub::Presets(StudyPresets { name }) => StudyCommand::Presets { name },
         }
     }
 }
@@ -641,6 +814,7 @@ impl From<Train> for TrainOptions {
         TrainOptions {
             data: train.reading.of(train.data),
             net: train.net,
+            train_samples: train.train_samples,
             epochs: train.epochs,
             batch: train.batch,
             optimiser,
@@ -672,6 +846,7 @@ impl From<Train> for TrainOptions {
                 "xavier" => Rule::Xavier,
                 "xavier-uniform" => Rule::XavierUniform,
                 "orthogonal" => Rule::Orthogonal,
+                "uniform" => Rule::Uniform,
                 _ => Rule::Auto,
             },
             zero_residuals: train.zero_residuals,
@@ -700,7 +875,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
@@ -742,6 +917,25 @@ mod tests {
         let Ok(Command::Train(options)) = parsed("train --augment mixup=0.2,shift=1") else { panic!("no train") };
         assert!(options.provenance().contains(" init=auto augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
         assert_eq!(options.recipe().augmentation.to_string(), "shift=1,mixup=0.2");
+    }
+
+    #[test]
+    fn words_are_options_of_train_and_a_later_one_counts() {
+        let options = |line: &str| train_options(&line.split_whitespace().map(String::from).collect::<Vec<_>>());
+        let found = options("--rate 0.3 --nesterov --population 0 --nesterov --rate 0.02 --seed 4").unwrap();
+        assert_eq!((found.rate, found.population, found.seed, found.nesterov), (0.02, 0, 4, true));
+        assert!(options("--help").is_err() && options("mine.csv").is_err());
+        assert_eq!(options("--rates 1").unwrap_err(), "unexpected argument '--rates' found; tip: a similar argument exists: '--rate'");
+    }
+
+    #[test]
+    fn gradient_takes_the_options_of_train_with_two_defaults_of_its_own() {
+        assert!(
+            matches!(parsed("gradient --resume run"), Err(NoCommand::Mistake(sentence)) if sentence.contains("--resume is for `train`"))
+        );
+        let Ok(Command::Gradient(options)) = parsed("gradient --rho 0.2 --at 0,5") else { panic!("no gradient") };
+        assert_eq!((options.train.rho, options.train.validation, &options.at[..]), (0.2, 0.5, &[0, 5][..]));
+        assert_eq!(options.train.out, PathBuf::from("gradient.html"));
     }
 
     #[test]
