@@ -20,6 +20,7 @@ pub mod bench;
 pub mod choose;
 pub mod cli;
 pub mod data;
+pub mod device;
 pub mod engine;
 pub mod entry;
 pub mod evaluation;
