@@ -146,9 +146,7 @@ impl State {
                 self.generation += 1;
                 Ok(done)
             }
-            Request::Parameters => {
-                Ok(Reply::Parameters { generation: self.generation, bytes: total, crc: CRC.checksum(&self.parameters) })
-            }
+            Request::Parameters => Ok(Reply::Parameters { generation: self.generation, bytes: total, crc: CRC.checksum(&self.parameters) }),
             Request::Pull { generation, offset, bytes } => {
                 self.check_not_pulled_twice();
                 if generation != self.generation {

@@ -168,13 +168,7 @@ impl Log {
         Ok(if whole { Place::Record { number, length, next } } else { Place::Torn(next) })
     }
 
-    pub fn append<F: NorFlash>(
-        &mut self,
-        flash: &mut F,
-        layout: &Layout,
-        fingerprint: u64,
-        parts: &[&[u8]],
-    ) -> Result<u32, StoreError> {
+    pub fn append<F: NorFlash>(&mut self, flash: &mut F, layout: &Layout, fingerprint: u64, parts: &[&[u8]]) -> Result<u32, StoreError> {
         let length: usize = parts.iter().map(|part| part.len()).sum();
         let length = u16::try_from(length).map_err(|_| StoreError::RecordTooLarge)?;
         let needed = in_words::<F>(RECORD_HEADER_BYTES) + in_words::<F>(u32::from(length) + CRC_BYTES);

@@ -17,10 +17,10 @@ use embedded_storage::nor_flash::NorFlash;
 
 use self::bytes::WORD;
 pub use self::error::StoreError;
-pub use self::log::{Cursor, Entry};
 use self::log::Log;
-pub use self::slots::{State, Writer};
+pub use self::log::{Cursor, Entry};
 use self::slots::Slots;
+pub use self::slots::{State, Writer};
 
 /// Bytes of the header of a slot or a sector.
 pub const HEADER_BYTES: u32 = 32;
