@@ -97,6 +97,13 @@ pub(super) fn check<F: NorFlash>(flash: &mut F, at: u32, bytes: u32, crc: &mut D
     pieces(flash, at, bytes, |bytes| crc.update(bytes))
 }
 
+/// Whether bytes in flash are as an erase leaves them.
+pub(super) fn is_blank<F: NorFlash>(flash: &mut F, at: u32, bytes: u32) -> Result<bool, StoreError> {
+    let mut blank = true;
+    pieces(flash, at, bytes, |bytes| blank &= bytes.iter().all(|&byte| byte == 0xff))?;
+    Ok(blank)
+}
+
 /// Visits bytes in flash piece by piece, read in whole words.
 fn pieces<F: NorFlash>(flash: &mut F, mut at: u32, mut bytes: u32, mut visit: impl FnMut(&[u8])) -> Result<(), StoreError> {
     while bytes > 0 {

@@ -108,7 +108,7 @@ impl Log {
                     }
                 }
             }
-            log.at = at;
+            log.at = if log.is_blank(flash, layout, index, at)? { at } else { layout.sector_bytes };
         }
         log.first = log.first.max(from);
         log.next = log.next.max(log.first);
@@ -205,10 +205,16 @@ impl Log {
         let mut at = HEADER_BYTES;
         loop {
             match self.place(flash, layout, index, at)? {
-                Place::Blank => return Ok(at),
+                Place::Blank if self.is_blank(flash, layout, index, at)? => return Ok(at),
+                Place::Blank => return Ok(layout.sector_bytes),
                 Place::Torn(next) | Place::Record { next, .. } => at = next,
             }
         }
+    }
+
+    /// Whether nothing was ever written to the rest of a sector; if something was, nothing may be added to it.
+    fn is_blank<F: NorFlash>(&self, flash: &mut F, layout: &Layout, index: u32, at: u32) -> Result<bool, StoreError> {
+        bytes::is_blank(flash, layout.sector(index) + at, layout.sector_bytes.saturating_sub(at))
     }
 
     fn write_record<F: NorFlash>(&self, flash: &mut F, at: u32, length: u16, parts: &[&[u8]]) -> Result<(), StoreError> {

@@ -67,6 +67,7 @@ impl<const WORD: usize, const PAGE: usize> Flash<WORD, PAGE> {
     /// The flash with this in it.
     pub fn with(bytes: Vec<u8>) -> Self {
         let mut flash = Self::new(bytes.len() / PAGE, 1);
+        flash.written = bytes.chunks(WORD).map(|word| word.iter().any(|&byte| byte != 0xff)).collect();
         flash.bytes = bytes;
         flash
     }
