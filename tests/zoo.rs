@@ -4,6 +4,7 @@
 //! (`gradients.rs`). A network that is offered and not tested here is an error.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use pg::oracle::{self, Masks, Mode, Oracle, Slopes};
 use pg::{SEED, Samples, bits, gradient, normals};
@@ -37,6 +38,7 @@ fn check<N: Network>() -> u64 {
     let batch = data.batch::<N>(&LOSS, 0, SAMPLES);
     let (found, _) = gradient::<N, Scalar>(&Population::NONE, &LOSS, 0, &theta, &batch).expect("a finite loss");
 
+    let largest = |range: Range<usize>| f64::from(found[range].iter().fold(0f32, |most, g| most.max(g.abs())));
     let oracle = Oracle::of::<N>();
     let Targets::Classes(labels) = batch.targets else { unreachable!() };
     let mode = Mode::Train(Masks { seed: SEED, step: 0, pair: 0 });
@@ -47,7 +49,6 @@ fn check<N: Network>() -> u64 {
             return;
         }
         let range = segment.range();
-        let largest = found[range.clone()].iter().fold(0f32, |most, g| most.max(g.abs()));
         let spread = range.len().div_ceil(MOVED);
         let mut moved = 0;
         for first in range.clone().step_by(spread) {
@@ -55,7 +56,7 @@ fn check<N: Network>() -> u64 {
             let Some((i, expected)) = (first..range.end).take(spread).find_map(|i| Some((i, slopes.at(i)?))) else { continue };
             let error = (f64::from(found[i]) - expected).abs();
             // The bias before a batch norm has no slope; what rounding leaves of it is no gradient.
-            let tolerance = 1e-3 * expected.abs().max(0.05 * f64::from(largest)).max(1e-5);
+            let tolerance = 1e-3 * expected.abs().max(0.05 * largest(range.clone())).max(1e-3 * largest(0..N::PARAMS));
             assert!(error <= tolerance, "parameter {i}, {segment:?}: found {:e}, expected {expected:e}", found[i]);
             moved += 1;
         }
