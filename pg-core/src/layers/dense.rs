@@ -25,6 +25,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const WIDTH: usize = OUT;
     const TRANSPOSED: usize = In::SHAPE.len();
     const FILTERS: usize = OUT;
+    const FAN_IN: usize = In::SHAPE.len();
     const MACS: usize = In::SHAPE.len() * OUT;
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 
