@@ -939,6 +939,22 @@ mod tests {
     }
 
     #[test]
+    fn every_option_of_the_method_is_read_written_down_and_part_of_the_recipe() {
+        let line = "train --noise uniform --scale-rule weight --batch-mode split --targets gains,weights --noise-layers 2- --rho-schedule \
+                    cosine-up --rho-start 0.25 --combine clean=0.5";
+        let Ok(Command::Train(options)) = parsed(line) else { panic!("no train") };
+        assert!(options.check().is_ok());
+        let written = "noise=uniform antithetic=true scale_rule=weight batch_mode=split targets=weights,gains@2- \
+                       rho_schedule=cosine-up(0.25-1) combine=clean=0.5 label_smoothing=0.0";
+        assert!(options.provenance().contains(written), "{}", options.provenance());
+        let population = options.recipe().population;
+        assert_eq!((population.batch, population.combine), (BatchMode::Split, Combine::Clean { lambda: 0.5 }));
+        assert_eq!((population.noise.distribution, population.noise.scale), (Distribution::Uniform, ScaleRule::Weight));
+        assert_eq!(population.noise.targets, NoiseTargets { gains: true, first_layer: 2, ..NoiseTargets::WEIGHTS });
+        assert_eq!(population.schedule, RhoSchedule { course: RhoCourse::CosineUp, start: 0.25, stop: 1.0 });
+    }
+
+    #[test]
     fn mistakes_are_one_sentence() {
         let mistake = |line| match parsed(line) {
             Err(NoCommand::Mistake(sentence)) => sentence,
