@@ -238,20 +238,23 @@ impl Report<'_> {
             1 => format!("a population of one noisy copy, ρ = {}", options.rho),
             k => format!("a population of {k} noisy copies, ρ = {}", options.rho),
         };
-        let end = if trained.end == End::Stopped { format!(" (stopped, {} were asked for)", options.epochs) } else { String::new() };
-        let end = end + &self.resumed.map(|step| format!(", behind step {step}")).unwrap_or_default();
+        let epochs = match trained.end {
+            End::Stopped => format!("stopped after {} of {} epochs,", trained.epochs, options.epochs),
+            _ => format!("{} epochs", trained.epochs),
+        };
+        let since = self.resumed.map(|step| format!(" since step {step}")).unwrap_or_default();
         let worst = self.test.per_class.iter().min_by(|a, b| a.f1.total_cmp(&b.f1)).filter(|worst| worst.f1 < 1.0);
         let worst = worst.map(|worst| format!("worst class    `{}`, F1 {:.3} on {} samples\n", worst.name, worst.f1, worst.support));
         let validation = self.validation.as_ref().map(|scores| format!("validation F1  {:.4}\n", scores.macro_f1)).unwrap_or_default();
         format!(
             "{net} ({parameters} parameters) with {how}\n\
-             learnt from {train} samples of {name}: {epochs} epochs{end} in {time}, loss {loss:.4} nats, {passes} passes a second\n\n\
+             learnt from {train} samples of {name}: {epochs} in {time}{since}\n\
+             loss {loss:.4} nats, {passes} passes a second\n\n\
              on {test} samples that it never saw\n\
              macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\n{worst}{validation}\n\
              wrote {path} ({bytes} bytes)\n\n{next}",
             net = self.entry.name(),
             name = self.name,
-            epochs = trained.epochs,
             time = seconds(self.elapsed),
             passes = grouped(self.passes_per_s as u64),
             loss = trained.loss_nats,
