@@ -20,6 +20,7 @@ use crate::memory::Memory;
 use crate::metrics::Scores;
 use crate::options::TrainOptions;
 use crate::parts::Prepared;
+use crate::tally::Tally;
 use crate::training::State;
 
 /// The first bytes of every checkpoint.
@@ -65,6 +66,7 @@ struct Content<'a> {
     identity: Identity,
     step: u32,
     passes: u64,
+    members: Tally,
     loss_sum: f64,
     loss_steps: u32,
     validation: Option<Scores>,
@@ -111,11 +113,11 @@ impl Identity {
 impl Checkpoint {
     /// The file.
     pub fn encode(identity: &Identity, state: &State, validation: Option<&Scores>) -> Vec<u8> {
-        let State { step, passes, loss_sum, loss_steps, .. } = *state;
+        let State { step, passes, members, loss_sum, loss_steps, .. } = *state;
         let [parameters, snapshot, slots] = [&state.parameters, &state.snapshot, &state.slots].map(|memory| Floats::new(memory));
         let mean = state.mean.as_ref().map(|mean| Floats::new(mean));
         let (identity, validation) = (identity.clone(), validation.cloned());
-        let content = Content { identity, step, passes, loss_sum, loss_steps, validation, parameters, snapshot, slots, mean };
+        let content = Content { identity, step, passes, members, loss_sum, loss_steps, validation, parameters, snapshot, slots, mean };
         let mut bytes = Vec::with_capacity(4 * (parameters.len() + snapshot.len() + slots.len()) + 4096);
         bytes.extend(MAGIC);
         bytes.extend(VERSION.to_le_bytes());
@@ -156,10 +158,10 @@ impl From<Content<'_>> for Checkpoint {
             floats.copy_into(&mut memory);
             memory
         };
-        let Content { identity, step, passes, loss_sum, loss_steps, validation, .. } = content;
+        let Content { identity, step, passes, members, loss_sum, loss_steps, validation, .. } = content;
         let [parameters, snapshot, slots] = [content.parameters, content.snapshot, content.slots].map(memory);
         let mean = content.mean.map(memory);
-        Self { identity, state: State { parameters, snapshot, slots, mean, step, passes, loss_sum, loss_steps }, validation }
+        Self { identity, state: State { parameters, snapshot, slots, mean, step, passes, members, loss_sum, loss_steps }, validation }
     }
 }
 
@@ -188,6 +190,7 @@ mod tests {
             mean: Some(memory(&[0.125, 0.5, 0.75])),
             step: 300,
             passes: 1 << 40,
+            members: Tally { made: 800, skipped: 3 },
             loss_sum: 0.1 + 0.2,
             loss_steps: 7,
         };

@@ -22,6 +22,7 @@ use crate::options::TrainOptions;
 use crate::output::check_writable;
 use crate::parts::{TEST_SHARE, divide, prepare};
 use crate::progress::{Progress, grouped, seconds};
+use crate::tally::Tally;
 use crate::training::{End, Observer, State, Trained};
 use crate::{choose, interrupt, target, training};
 
@@ -51,6 +52,7 @@ pub(super) fn go(networks: &[Entry], options: &TrainOptions, found: Option<(Dire
     let (shape, classes) = (divided.data.shape, divided.data.classes.len());
     let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
     options.augmentation.check(shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
+    options.method.check_network(entry.name(), &entry.network().segments())?;
     let prepared = prepare(divided, options.validation, options.seed)?;
     let recipe = options.recipe();
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
@@ -94,8 +96,14 @@ pub(super) fn go(networks: &[Entry], options: &TrainOptions, found: Option<(Dire
     let path = options.out.display().to_string();
     let rho = if options.population > 0 { " or a smaller --rho" } else { "" };
     let diverged = |kept: String| {
-        let End::Diverged { epoch, step } = trained.end else { return Ok(()) };
-        let what = "the loss was no longer a finite number";
+        let (what, epoch, step) = match trained.end {
+            End::Complete | End::Stopped => return Ok(()),
+            End::Diverged { epoch, step } => ("the loss was no longer a finite number".into(), epoch, step),
+            End::Unstable { epoch, step } => {
+                let Tally { made, skipped } = trained.members;
+                (format!("the loss was no finite number for {skipped} of {made} members, more than 1 %,"), epoch, step)
+            }
+        };
         Err(anyhow!("{what} in step {step} of epoch {epoch}: try a smaller --rate{rho}; {kept}"))
     };
     if trained.steps == 0 {
@@ -207,7 +215,7 @@ struct Report<'a> {
 
 impl Report<'_> {
     fn json(&self, [train, validation, test]: [usize; 3]) -> String {
-        json_text(&json!({
+        let mut report = json!({
             "data": self.name,
             "net": self.entry.name(),
             "options": self.options,
@@ -226,7 +234,11 @@ impl Report<'_> {
             "model": {"path": self.path, "bytes": self.bytes},
             "resumed_at_step": self.resumed,
             "checkpoint": self.keeper.as_ref().map(|keeper| json!({"directory": keeper.path(), "step": keeper.saved()})),
-        }))
+        });
+        if self.trained.members.skipped > 0 {
+            report["skipped_members"] = json!(self.trained.members.skipped);
+        }
+        json_text(&report)
     }
 
     fn text(&self, [train, _, test]: [usize; 3]) -> String {
@@ -237,6 +249,10 @@ impl Report<'_> {
             0 => "plain SGD, no population".into(),
             1 => format!("a population of one noisy copy, ρ = {}", options.rho),
             k => format!("a population of {k} noisy copies, ρ = {}", options.rho),
+        };
+        let skipped = match trained.members {
+            Tally { skipped: 0, .. } => String::new(),
+            Tally { made, skipped } => format!(", {skipped} of {} members skipped", grouped(made)),
         };
         let epochs = match trained.end {
             End::Stopped => format!("stopped after {} of {} epochs,", trained.epochs, options.epochs),
@@ -249,7 +265,7 @@ impl Report<'_> {
         format!(
             "{net} ({parameters} parameters) with {how}\n\
              learnt from {train} samples of {name}: {epochs} in {time}{since}\n\
-             loss {loss:.4} nats, {passes} passes a second\n\n\
+             loss {loss:.4} nats, {passes} passes a second{skipped}\n\n\
              on {test} samples that it never saw\n\
              macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\n{worst}{validation}\n\
              wrote {path} ({bytes} bytes)\n\n{next}",
