@@ -78,12 +78,13 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  pg-host train                                handwritten digits; writes model.pg
-  pg-host eval model.pg                        which digits it takes for which
-  pg-host train --population 0                 the same without a population: plain SGD
-  pg-host train --data mine.csv --label kind   a table of your own (examples/own-network)
-  pg-host train --checkpoint run               kept in the directory run; `train --resume run` goes on with it
-  pg-host predict model.pg --limit 5 --bits    classes, and the bits that a device gives";
+  pg-host train                                digits; writes model.pg
+  pg-host eval model.pg                        which it takes for which
+  pg-host train --population 0                 plain SGD, to compare with
+  pg-host train --data mine.csv --label kind   a table of your own
+  pg-host train --checkpoint run               keeps the run in a directory,
+  pg-host train --resume run                   goes on with it after a crash
+  pg-host predict model.pg --limit 5 --bits    classes, and a device's bits";
 
 #[derive(Subcommand)]
 enum Sub {
@@ -91,7 +92,7 @@ enum Sub {
     ///
     /// Without any option: mlp-64-64-32-10 on the bundled digits with a population of 8, 60 epochs, a few seconds. The same options and seed
     /// give the same file, byte for byte, on every machine and for any number of threads. Ctrl-C stops after the step, writes the model and
-    /// prints the results; a second Ctrl-C ends at once.
+    /// prints the results; a second Ctrl-C ends at once. With --checkpoint the run can go on later.
     Train(Box<Train>),
     /// Score a model on data and show what it confuses
     Eval(Eval),
@@ -286,7 +287,7 @@ struct Train {
     /// What is left of the rate: after each drop of `step` (without it 0.1), at the end of `exponential` (without it 0.01)
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     drop: Option<f32>,
-    /// The part of the run between two drops of `step`
+    /// The part of the run between two drops of `step`. Without it a third
     #[arg(long, value_name = "FRACTION", default_value_t = 1.0 / 3.0, allow_negative_numbers = true, hide_default_value = true)]
     drop_every: f32,
     /// The part of the run in which the rate rises first, from almost nothing
