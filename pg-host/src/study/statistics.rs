@@ -150,7 +150,7 @@ mod tests {
         for (ours, theirs) in holm(&[0.01, 0.04, 0.03, 0.005, 0.6]).into_iter().zip(theirs) {
             assert!((ours - theirs).abs() < 1e-12, "{ours} {theirs}");
         }
-        assert_eq!(holm(&[]), []);
+        assert!(holm(&[]).is_empty());
     }
 
     #[test]
