@@ -8,6 +8,7 @@ use std::path::Path;
 use pg_core::model_file::Model;
 use pg_core::zoo::Mlp9x24x11;
 use pg_core::{Sequential, Vector, layers::Dense};
+use pg_host::checkpoint::Checkpoint;
 use pg_host::data::{Cifar, Element, parse_cifar, parse_csv, parse_idx, parse_npy, parse_svhn};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -109,6 +110,24 @@ fn check_model(bytes: &[u8]) -> Result<(), TestCaseError> {
     Ok(())
 }
 
+/// Every accepted checkpoint is written again as it was.
+fn check_checkpoint(bytes: &[u8]) -> Result<(), TestCaseError> {
+    let Ok(Checkpoint { identity, state, validation }) = Checkpoint::decode(bytes) else { return Ok(()) };
+    prop_assert!(4 * (state.parameters.len() + state.snapshot.len() + state.slots.len()) <= bytes.len());
+    let again = Checkpoint::encode(&identity, &state, validation.as_ref());
+    // A varint may be longer than it needs to be: then the second time is as the first.
+    let Checkpoint { identity, state, validation } = Checkpoint::decode(&again).expect("what was written can be read");
+    prop_assert_eq!(Checkpoint::encode(&identity, &state, validation.as_ref()), again);
+    Ok(())
+}
+
+/// The bytes with a right check sum, or nothing would get past it.
+fn sealed(mut bytes: Vec<u8>) -> Vec<u8> {
+    bytes.truncate(bytes.len().saturating_sub(4));
+    bytes.extend(pg::crc32(&bytes).to_le_bytes());
+    bytes
+}
+
 fn config() -> ProptestConfig {
     let default = ProptestConfig::default(); // reads PROPTEST_CASES
     let failure_persistence = Some(Box::new(FileFailurePersistence::WithSource("regressions")) as _);
@@ -121,11 +140,13 @@ proptest! {
     #[test]
     fn model_file(bytes in damaged("model")) {
         check_model(&bytes)?;
-        // Again with a right check sum, or nothing would get past it.
-        let mut bytes = bytes;
-        bytes.truncate(bytes.len().saturating_sub(4));
-        bytes.extend(pg::crc32(&bytes).to_le_bytes());
-        check_model(&bytes)?;
+        check_model(&sealed(bytes))?;
+    }
+
+    #[test]
+    fn checkpoint(bytes in damaged("checkpoint")) {
+        check_checkpoint(&bytes)?;
+        check_checkpoint(&sealed(bytes))?;
     }
 
     #[test]

@@ -1,7 +1,4 @@
-//! Optimisers and schedules against two others: PyTorch's, and ONNX's training operators.
-//!
-//! PyTorch's numbers are those of `tests/data/torch_optimisers.py`. ONNX's are its node tests `test_momentum`, `test_nesterov_momentum`,
-//! `test_adagrad_multiple`, `test_adam` and `test_adam_multiple` (1.12; Debian's libonnx-testdata), one step each.
+//! Optimisers and schedules against PyTorch's, whose numbers are those of `tests/data/torch_optimisers.py`. (`onnx_optimisers.rs` has ONNX's.)
 
 use pg_core::f32x8;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
@@ -193,46 +190,4 @@ fn rates_are_those_of_pytorch() {
         let found: Vec<f32> = (0..expected.len() as u32).map(|step| schedule.factor(step, steps)).collect();
         assert_close(&found, expected, 1e-6, &format!("{schedule:?}"));
     }
-}
-
-/// One step from a given state: the new parameters, the new state.
-fn stepped(optimiser: Optimiser, step: u32, gradient: &[f32], state: &[f32], theta: &[f32]) -> (Vec<f32>, Vec<f32>) {
-    let (mut state, mut theta) = (state.to_vec(), theta.to_vec());
-    optimiser.step::<f32x8>(0.1, step, 0..theta.len(), gradient, &mut state, &mut theta);
-    (theta, state)
-}
-
-#[test]
-fn a_step_with_momentum_is_that_of_onnx() {
-    let cases: [(bool, f32, [f64; 2], [f64; 2]); 2] =
-        [(false, 0.001, [1.13238, 2.70772], [0.6762, 0.9228]), (true, 0.01, [1.227535, 2.95714], [0.687, 0.948])];
-    for (nesterov, weight_decay, x, v) in cases {
-        let sgd = Optimiser::Sgd(Sgd { momentum: 0.95, nesterov, weight_decay });
-        let (theta, velocity) = stepped(sgd, 0, &[-0.94, -2.5], &[1.7, 3.6], &[1.2, 2.8]);
-        assert_close(&theta, &x, 1e-6, "parameters");
-        assert_close(&velocity, &v, 1e-6, "velocity");
-    }
-}
-
-#[test]
-fn a_step_of_adagrad_is_that_of_onnx() {
-    let adagrad = Optimiser::Adagrad(Adagrad { epsilon: 1e-5, weight_decay: 0.001 });
-    let (theta, squares) = stepped(adagrad, 0, &[-1.0, -1.0, -3.0], &[2.0, 4.0, 1.0], &[1.0, 1.0, 2.0]);
-    assert_close(&theta, &[1.0576962, 1.0446854, 2.0948617], 1e-6, "parameters");
-    assert_close(&squares, &[2.998001, 4.998001, 9.988004], 2e-6, "squares");
-}
-
-#[test]
-fn a_step_of_adam_without_correction_is_the_first_of_onnx() {
-    let adam = |beta1, beta2, epsilon| {
-        Optimiser::Adam(Adam { beta1, beta2, epsilon, weight_decay: 0.001, decoupled: false, bias_correction: false })
-    };
-    let (theta, state) = stepped(adam(0.95, 0.1, 1e-7), 0, &[-0.94, -2.5], &[1.7, 3.6, 0.1, 0.1], &[1.2, 2.8]);
-    assert_close(&theta, &[1.0250363, 2.6610327], 1e-6, "parameters");
-    assert_close(&state, &[1.56806, 3.2951398, 0.8032108, 5.622407], 2e-6, "means and squares");
-    let (gradient, means, squares) = ([-1.0, -1.0, -3.0], [2.0, 4.0, 1.0], [0.5, 1.0, 10.0]);
-    // `test_adam_multiple` names no ε; its numbers are those of 0.01.
-    let (theta, state) = stepped(adam(0.95, 0.85, 0.01), 0, &gradient, &[means, squares].concat(), &[1.0, 1.0, 2.0]);
-    assert_close(&theta, &[0.7591363, 0.6286528, 1.9745853], 1e-6, "parameters");
-    assert_close(&state, &[1.85005, 3.75005, 0.8001, 0.5747002, 0.9997002, 9.8482008], 2e-6, "means and squares");
 }

@@ -5,7 +5,7 @@
 //!
 //! | feature | what it adds |
 //! |---|---|
-//! | `lenet` | the program `lenet`, for boards with 512 KB of RAM |
+//! | `large` | the programs `lenet` and `folded`, for boards with 512 KB of RAM |
 //! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
 //!
 //! | variable at build time | what it chooses |

@@ -12,7 +12,7 @@ use std::time::Instant;
 use pg_core::initialise::Initialise;
 use pg_core::loss::{Loss, Targets};
 use pg_core::optimiser::Sgd;
-use pg_core::perturbation::Distribution;
+use pg_core::perturbation::{Distribution, Noise};
 use pg_core::population::{Batch, Population};
 use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
 use serde::Serialize;
@@ -61,7 +61,7 @@ pub struct Step {
     pub layers: Vec<Part>,
 }
 
-/// A layer, or all layers of a kind, timed alone; the medians of the rounds.
+/// A layer, or all layers of a kind, timed alone: the medians of the fastest of each round.
 #[derive(Clone, Debug, Serialize)]
 pub struct Part {
     /// The layer as its type is written in Rust, or the kind.
@@ -76,7 +76,7 @@ pub struct Part {
     pub gflops: f64,
     /// The median of the rounds' ratios.
     pub share_of_peak: f64,
-    /// The passes of all members, of the whole step.
+    /// The passes of all members, of the step in its fastest round.
     pub share_of_step: f64,
 }
 
@@ -158,7 +158,7 @@ impl Subject {
     fn new(entry: &Entry, samples: usize, members: u32, options: &BenchOptions) -> Self {
         let network = entry.network();
         let sizes = network.sizes();
-        let population = Population { members, rho: 0.3, distribution: options.noise, antithetic: true };
+        let population = Population { noise: Noise { distribution: options.noise, ..Noise::new(0.3) }, ..Population::new(members, 0.3) };
         let mut inputs = Memory::zeros(samples * sizes.input.len());
         inputs.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
         Self {
@@ -168,6 +168,7 @@ impl Subject {
             flops: 2.0 * sizes.training_macs as f64 * samples as f64 * f64::from(members.max(1)),
             engine: network.engine(Task {
                 population,
+                steps: 1,
                 loss: Loss::CrossEntropy { label_smoothing: 0.0 },
                 seed: 1,
                 batch: samples,
@@ -187,8 +188,8 @@ impl Subject {
     fn step(&mut self) {
         // A rate so small that the parameters stay where they are: every step does the same work.
         const SGD: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-5 };
-        let batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
-        let loss = self.engine.gradient(self.step, &self.parameters, &batch, &mut self.gradient);
+        let mut batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
+        let loss = self.engine.gradient(self.step, &self.parameters, &mut batch, &mut self.gradient);
         black_box(loss.expect("a step at a tiny rate stays finite"));
         SGD.step::<Widest>(1e-8, &self.gradient, &mut self.velocity, &mut self.parameters);
         self.step += 1;
@@ -207,13 +208,14 @@ impl Subject {
     fn result(&self) -> Step {
         let (times, shares): (Vec<f64>, Vec<f64>) = self.rounds.iter().copied().unzip();
         let time = median(&times);
-        let (kinds, layers) = self.parts(time);
+        let (kinds, layers) = self.parts(times.iter().copied().fold(f64::MAX, f64::min));
         Step {
             net: self.net.into(),
             batch: self.samples,
             population: self.population.members,
-            noise: match self.population.distribution {
+            noise: match self.population.noise.distribution {
                 Distribution::Gaussian => "gaussian",
+                Distribution::Uniform => "uniform",
                 Distribution::Rademacher => "rademacher",
             },
             threads: 1,

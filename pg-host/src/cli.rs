@@ -1,22 +1,25 @@
 //! The command line: the only file that knows clap. It turns arguments into [`options`](crate::options) and runs nothing.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use pg_core::Shape;
 use pg_core::initialise::Rule;
-use pg_core::perturbation::Distribution;
+use pg_core::perturbation::{Distribution, NoiseTargets, ScaleRule};
+use pg_core::population::{BatchMode, Combine, RhoCourse, RhoSchedule};
 use pg_core::schedule::Course;
 
 use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
+use crate::method::MethodOptions;
 use crate::options::{
-    BenchOptions, DataInspectOptions, DataOptions, EvalOptions, GradientOptions, InspectOptions, OptimiserName, Part, PredictOptions,
-    StudyCommand, StudyOptions, TrainOptions,
+    BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, GradientOptions, InspectOptions, OptimiserName,
+    Part, PredictOptions, ResumeOptions, StudyCommand, StudyOptions, TrainOptions,
 };
 use crate::study::Shard;
 
@@ -25,6 +28,8 @@ use crate::study::Shard;
 pub enum Command {
     /// Train a network.
     Train(Box<TrainOptions>),
+    /// Go on with a training run.
+    Resume(ResumeOptions),
     /// Score a model.
     Eval(EvalOptions),
     /// Predict classes.
@@ -77,6 +82,7 @@ const EXAMPLES: &str = "Examples:
   pg-host eval model.pg                        which digits it takes for which
   pg-host train --population 0                 the same without a population: plain SGD
   pg-host train --data mine.csv --label kind   a table of your own (examples/own-network)
+  pg-host train --checkpoint run               kept in the directory run; `train --resume run` goes on with it
   pg-host predict model.pg --limit 5 --bits    classes, and the bits that a device gives";
 
 #[derive(Subcommand)]
@@ -311,12 +317,14 @@ struct Train {
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
     #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
     rho: f32,
-    /// Distribution of the noise; `rademacher` (random signs) is cheaper to make
-    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(["gaussian", "rademacher"]))]
+    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make
+    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted
     #[arg(long)]
     no_antithetic: bool,
+    #[command(flatten)]
+    method: Method,
     /// Share of the target that is spread over all classes, 0 to below 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f32,
@@ -350,9 +358,54 @@ struct Train {
     /// The model file to write; an existing one is replaced only when the new one is whole
     #[arg(long, value_name = "FILE", default_value = "model.pg")]
     out: PathBuf,
+    /// Keep the run in this new directory: it can go on after a crash, a kill or Ctrl-C, and ends with the same bytes as without
+    #[arg(long, value_name = "DIR")]
+    checkpoint: Option<PathBuf>,
+    /// How often it is kept: every N epochs, or as in `500steps` every N steps. Without it every epoch
+    #[arg(long, value_name = "N")]
+    every: Option<Every>,
+    /// Go on with the run in this directory, which holds all its options. Beside it only --threads, --out, --json, --every and --checkpoint
+    /// (to keep it elsewhere from now on) can be given
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
+}
+
+/// The names of the distributions.
+const DISTRIBUTIONS: [&str; 3] = ["gaussian", "uniform", "rademacher"];
+
+#[derive(Args)]
+struct Method {
+    /// What noise is proportional to: `filter` to the norm of a unit's incoming weights, about; `filter-exact` to it exactly, whatever the draw;
+    /// `weight` to the size of each weight; `absolute` to nothing: --rho is its standard deviation
+    #[arg(long, value_name = "RULE", default_value = "filter", value_parser = PossibleValuesParser::new(["filter", "filter-exact", "weight", "absolute"]))]
+    scale_rule: String,
+    /// Which samples a copy sees: `shared` all of the batch (a step costs K passes); `split` its own K-th of it, as even as can be (one pass; no
+    /// more copies run than there are samples); `fresh` a batch of its own (K passes; an epoch has as many steps, and each copy sees every
+    /// sample once in it)
+    #[arg(long, value_name = "MODE", default_value = "shared", value_parser = PossibleValuesParser::new(["shared", "split", "fresh"]))]
+    batch_mode: String,
+    /// What gets noise, with commas between: `weights`, `biases`, `gains` (of normalisations). The biases, or gains, of a layer have one norm
+    #[arg(long, value_name = "KINDS", default_value = "weights", value_parser = targets)]
+    targets: NoiseTargets,
+    /// Only these layers get noise, as 2, 2-4 or 2-; numbered from 1 as `inspect` and `nets --json` do. Without it all
+    #[arg(long, value_name = "LAYERS", value_parser = layers)]
+    noise_layers: Option<(u16, u16)>,
+    /// How --rho changes over the run: `constant`, `cosine-up` from nothing to --rho, `cosine-down` from --rho to nothing
+    #[arg(long, value_name = "COURSE", default_value = "constant", value_parser = PossibleValuesParser::new(["constant", "cosine-up", "cosine-down"]))]
+    rho_schedule: String,
+    /// Where in the run the noise begins, 0 to 1; before it there is none, and with --batch-mode shared only plain steps
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, allow_negative_numbers = true)]
+    rho_start: f32,
+    /// Where in the run the noise ends, 0 to 1
+    #[arg(long, value_name = "FRACTION", default_value_t = 1.0, allow_negative_numbers = true)]
+    rho_stop: f32,
+    /// How the copies' gradients become one: `mean`; `clean=LAMBDA` mixes that share of the gradient without noise in, for one more pass;
+    /// `softmax=TAU` weighs each by exp(-loss/TAU), so that the better count more (with TAU below 0 the worse), for one more forward pass of each
+    #[arg(long, value_name = "RULE", default_value = "mean", value_parser = combine)]
+    combine: Combine,
 }
 
 #[derive(Args)]
@@ -463,7 +516,7 @@ struct Bench {
     #[arg(long, value_name = "K")]
     population: Option<u32>,
     /// Distribution of the noise
-    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(["gaussian", "rademacher"]))]
+    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
@@ -488,6 +541,8 @@ fn definition() -> clap::Command {
     Cli::command().mut_subcommand("gradient", |gradient| {
         let gradient =
             gradient.mut_arg("out", |out| out.help("The report to write: one HTML file with plots").default_value("gradient.html"));
+        let gradient =
+            ["checkpoint", "every", "resume"].into_iter().fold(gradient, |gradient, name| gradient.mut_arg(name, |arg| arg.hide(true)));
         gradient.mut_arg("validation", |share| {
             share.help("Share of the training samples that is held out: to hold gradients against, not to learn from").default_value("0.5")
         })
@@ -499,21 +554,75 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, N
     let name = program_name();
     let examples = EXAMPLES.replace("pg-host", &name);
     let command = definition().bin_name(name).after_help(examples);
-    let cli = command.try_get_matches_from(arguments).and_then(|matches| Cli::from_arg_matches(&matches));
-    Ok(cli.map_err(|error| no_command(&error))?.command.into())
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = command.try_get_matches_from(&arguments).map_err(|error| no_command(&error))?;
+    let sub = Cli::from_arg_matches(&matches).map_err(|error| no_command(&error))?.command;
+    if let Sub::Gradient(gradient) = &sub
+        && let GradientArguments { train, .. } = &**gradient
+        && (train.checkpoint.is_some() || train.resume.is_some() || train.every.is_some())
+    {
+        return Err(NoCommand::Mistake("--checkpoint, --every and --resume are for `train`: `gradient` is repeated from its start".into()));
+    }
+    let (Sub::Train(train), Some((_, given))) = (&sub, matches.subcommand()) else { return Ok(sub.into()) };
+    if let Some(directory) = train.resume.clone() {
+        let (checkpoint, json) = (train.checkpoint.clone(), train.json);
+        return Ok(Command::Resume(ResumeOptions { directory, checkpoint, arguments: beside_resume(given)?, json }));
+    }
+    if train.every.is_some() && train.checkpoint.is_none() {
+        return Err(NoCommand::Mistake("--every says how often a run is kept, and needs --checkpoint DIR, which says where".into()));
+    }
+    let mut command = sub.into();
+    if let Command::Train(options) = &mut command
+        && let Some(checkpoint) = &mut options.checkpoint
+    {
+        // Behind the program's path and the name of the subcommand.
+        checkpoint.arguments = arguments.iter().skip(2).map(text).collect::<Result<_, _>>()?;
+    }
+    Ok(command)
 }
 
-/// The options of `train` that these words mean, for those who train without a command line. A later word counts.
+/// The options of `train` that arguments mean, read again.
 ///
 /// # Errors
-/// One sentence.
-pub fn train_options(words: &[String]) -> Result<TrainOptions, String> {
-    let arguments = ["pg-host", "train"].into_iter().chain(words.iter().map(String::as_str)).map(OsString::from);
-    match parse(arguments) {
+/// What is wrong with them, in one sentence.
+pub fn train_options(arguments: &[String]) -> Result<TrainOptions, String> {
+    let start = [program_name(), "train".into()].into_iter();
+    match parse(start.chain(arguments.iter().cloned()).map(OsString::from)) {
         Ok(Command::Train(options)) => Ok(*options),
         Err(NoCommand::Mistake(sentence)) => Err(sentence),
-        _ => Err("only options of `train` can stand here".into()),
+        _ => Err("they do not ask for a training run".into()),
     }
+}
+
+/// What can be given beside `--resume`: nothing that changes the result.
+const BESIDE_RESUME: [&str; 6] = ["resume", "threads", "out", "json", "checkpoint", "every"];
+
+/// The arguments beside `--resume` that replace those of the checkpoint.
+fn beside_resume(given: &ArgMatches) -> Result<Vec<String>, NoCommand> {
+    let command = Cli::command();
+    let options = command.find_subcommand("train").into_iter().flat_map(clap::Command::get_arguments);
+    let mut arguments = Vec::new();
+    for option in options.filter(|option| given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)) {
+        let name = option.get_long().unwrap_or_default();
+        if !BESIDE_RESUME.contains(&name) {
+            return Err(NoCommand::Mistake(format!(
+                "--{name} cannot be given with --resume, since the result would be another: the run goes on with its own options; start a \
+                 new one, or leave it out"
+            )));
+        }
+        if ["threads", "out", "every"].contains(&name) {
+            let value = given.get_raw(option.get_id().as_str()).and_then(Iterator::last).unwrap_or_default();
+            arguments.extend([format!("--{name}"), text(value)?]);
+        }
+    }
+    Ok(arguments)
+}
+
+/// An argument that can be kept.
+fn text(argument: impl AsRef<OsStr>) -> Result<String, NoCommand> {
+    let argument = argument.as_ref();
+    let refusal = || NoCommand::Mistake(format!("{} is not UTF-8, and a checkpoint keeps text: give another name", argument.display()));
+    argument.to_str().map(String::from).ok_or_else(refusal)
 }
 
 fn no_command(error: &clap::Error) -> NoCommand {
@@ -550,7 +659,78 @@ impl Reading {
 }
 
 fn distribution(name: &str) -> Distribution {
-    if name == "rademacher" { Distribution::Rademacher } else { Distribution::Gaussian }
+    match name {
+        "rademacher" => Distribution::Rademacher,
+        "uniform" => Distribution::Uniform,
+        _ => Distribution::Gaussian,
+    }
+}
+
+/// Kinds of parameters, separated by commas.
+fn targets(text: &str) -> Result<NoiseTargets, String> {
+    let mut targets = NoiseTargets { weights: false, ..NoiseTargets::WEIGHTS };
+    for kind in text.split(',') {
+        let taken = match kind {
+            "weights" => &mut targets.weights,
+            "biases" => &mut targets.biases,
+            "gains" => &mut targets.gains,
+            _ => return Err(format!("`{kind}` is none of weights, biases, gains")),
+        };
+        *taken = true;
+    }
+    Ok(targets)
+}
+
+/// The first and the last of a range of layers.
+fn layers(text: &str) -> Result<(u16, u16), String> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|&layer| layer > 0);
+    let range = match text.split_once('-') {
+        None => number(text).map(|layer| (layer, layer)),
+        Some((first, "")) => number(first).map(|first| (first, u16::MAX)),
+        Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
+    };
+    range.ok_or_else(|| "layers are a number from 1 on or a range, for example 2, 2-4 or 2-".into())
+}
+
+/// A way to combine, with its number.
+fn combine(text: &str) -> Result<Combine, String> {
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
+    match text.split_once('=') {
+        None if text == "mean" => Ok(Combine::Mean),
+        Some(("clean", lambda)) => Ok(Combine::Clean { lambda: number(lambda)? }),
+        Some(("softmax", tau)) => Ok(Combine::Softmax { tau: number(tau)? }),
+        _ => Err("it is mean, clean=LAMBDA or softmax=TAU, for example clean=0.5 or softmax=0.1".into()),
+    }
+}
+
+impl From<Method> for MethodOptions {
+    fn from(method: Method) -> Self {
+        let (first_layer, last_layer) = method.noise_layers.unwrap_or((0, u16::MAX));
+        MethodOptions {
+            scale_rule: match &*method.scale_rule {
+                "filter-exact" => ScaleRule::FilterExact,
+                "weight" => ScaleRule::Weight,
+                "absolute" => ScaleRule::Absolute,
+                _ => ScaleRule::Filter,
+            },
+            batch_mode: match &*method.batch_mode {
+                "split" => BatchMode::Split,
+                "fresh" => BatchMode::Fresh,
+                _ => BatchMode::Shared,
+            },
+            targets: NoiseTargets { first_layer, last_layer, ..method.targets },
+            rho_schedule: RhoSchedule {
+                course: match &*method.rho_schedule {
+                    "cosine-up" => RhoCourse::CosineUp,
+                    "cosine-down" => RhoCourse::CosineDown,
+                    _ => RhoCourse::Constant,
+                },
+                start: method.rho_start,
+                stop: method.rho_stop,
+            },
+            combine: method.combine,
+        }
+    }
 }
 
 /// Three sizes of at least 1, separated by `x`.
@@ -665,6 +845,7 @@ impl From<Train> for TrainOptions {
             rho: train.rho,
             noise: distribution(&train.noise),
             antithetic: !train.no_antithetic,
+            method: train.method.into(),
             label_smoothing: train.label_smoothing,
             init: match &*train.init {
                 "he" => Rule::He,
@@ -680,6 +861,11 @@ impl From<Train> for TrainOptions {
             seed: train.seed,
             threads: train.threads,
             out: train.out,
+            checkpoint: train.checkpoint.map(|directory| CheckpointOptions {
+                directory,
+                every: train.every.unwrap_or_default(),
+                arguments: Vec::new(),
+            }),
             json: train.json,
         }
     }
@@ -703,11 +889,33 @@ mod tests {
         let Ok(Command::Train(options)) = parsed("train") else { panic!("no train") };
         assert_eq!(
             options.provenance(),
-            "epochs=60 batch=32 rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
+            "epochs=60 batch=32 optimiser=sgd rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
              noise=gaussian antithetic=true label_smoothing=0.0 init=auto validation=0.0"
         );
         assert!(options.check().is_ok());
         assert_eq!((options.out, options.data.name, options.seed), (PathBuf::from("model.pg"), "digits".into(), 1));
+    }
+
+    #[test]
+    fn a_run_that_is_kept_holds_its_arguments_and_they_mean_the_same_again() {
+        let Ok(Command::Train(options)) = parsed("train --epochs 3 --checkpoint run --every 500steps --rate=0.2") else {
+            panic!("no train")
+        };
+        let kept = options.checkpoint.clone().unwrap();
+        assert_eq!((kept.directory, kept.every), (PathBuf::from("run"), Every::Steps(500)));
+        assert_eq!(kept.arguments, ["--epochs", "3", "--checkpoint", "run", "--every", "500steps", "--rate=0.2"]);
+        assert_eq!(train_options(&kept.arguments).unwrap().provenance(), options.provenance());
+        let later = [kept.arguments, ["--threads", "2"].map(String::from).to_vec()].concat();
+        assert_eq!(train_options(&later).unwrap().threads, 2);
+    }
+
+    #[test]
+    fn what_is_given_beside_resume_replaces_what_is_kept() {
+        let Ok(Command::Resume(options)) = parsed("train --resume run --out b.pg --every 2 --json --threads 3") else {
+            panic!("no resume")
+        };
+        assert_eq!((options.directory, options.checkpoint, options.json), (PathBuf::from("run"), None, true));
+        assert_eq!(options.arguments, ["--threads", "3", "--out", "b.pg", "--every", "2"]);
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub fn set_up<'a>(networks: &'a [Entry], options: &TrainOptions, material: Mater
     let (shape, classes) = (divided.data.shape, divided.data.classes.len());
     let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
     options.augmentation.check(shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
+    options.method.check_network(entry.name(), &entry.network().segments())?;
     let prepared = prepare(divided, options.validation, options.seed)?;
     let recipe = options.recipe();
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);

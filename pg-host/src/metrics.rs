@@ -12,7 +12,7 @@
 
 use core::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often each class was taken for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Confusion {
 }
 
 /// What is reported of an evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Mean F1 of all classes; a class that was never right counts 0, also one without a sample, as a small validation part may have it.
     pub macro_f1: f64,
@@ -38,7 +38,7 @@ pub struct Scores {
 }
 
 /// What is reported of one class. A ratio of nothing to nothing is 0.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassScore {
     /// The class.
     pub name: String,

@@ -1,19 +1,20 @@
 //! What each subcommand is asked to do, typed and checked. How it was written on the command line is the matter of [`cli`](crate::cli).
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use pg_core::Shape;
 use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
-use pg_core::population::Population;
 use pg_core::schedule::{Course, Schedule};
 use serde::{Serialize, Serializer};
 
 use crate::augmentation::Augmentation;
 use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
+use crate::method::MethodOptions;
 use crate::model::one_line;
 use crate::study::Shard;
 use crate::training::Recipe;
@@ -61,6 +62,69 @@ impl OptimiserName {
             OptimiserName::Rmsprop | OptimiserName::Adam | OptimiserName::Adamw => 0.001,
         }
     }
+}
+
+/// How often a run is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// After so many epochs.
+    Epochs(u32),
+    /// After so many steps.
+    Steps(u32),
+}
+
+impl Default for Every {
+    fn default() -> Self {
+        Every::Epochs(1)
+    }
+}
+
+impl Every {
+    /// The same in steps.
+    pub fn in_steps(self, steps_per_epoch: u32) -> u32 {
+        match self {
+            Every::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
+            Every::Steps(steps) => steps,
+        }
+    }
+}
+
+/// `10` for epochs, `500steps` for steps.
+impl FromStr for Every {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, every): (_, fn(u32) -> Every) = match text.strip_suffix("steps") {
+            Some(number) => (number, Every::Steps),
+            None => (text, Every::Epochs),
+        };
+        let number = number.trim_end().parse().ok().filter(|&number| number > 0);
+        number.map(every).ok_or("it is a number of epochs, as in 1, or of steps, as in 500steps")
+    }
+}
+
+/// How a run is kept, so that it can go on after its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointOptions {
+    /// The directory of the checkpoints.
+    pub directory: PathBuf,
+    /// How often one is written.
+    pub every: Every,
+    /// The arguments of `train` that mean all these options: what is kept of them.
+    pub arguments: Vec<String>,
+}
+
+/// `train --resume`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResumeOptions {
+    /// The directory of the checkpoints.
+    pub directory: PathBuf,
+    /// The directory of the new ones; without it the same.
+    pub checkpoint: Option<PathBuf>,
+    /// Arguments of `train` that replace those that are kept.
+    pub arguments: Vec<String>,
+    /// Print one JSON object.
+    pub json: bool,
 }
 
 /// `train`.
@@ -122,6 +186,9 @@ pub struct TrainOptions {
     pub noise: Distribution,
     /// Members in pairs θ+ε, θ-ε.
     pub antithetic: bool,
+    /// What else there is to the population gradient.
+    #[serde(flatten)]
+    pub method: MethodOptions,
     /// In [0, 1).
     #[serde(serialize_with = "as_written")]
     pub label_smoothing: f32,
@@ -142,6 +209,9 @@ pub struct TrainOptions {
     pub threads: usize,
     /// The model file.
     pub out: PathBuf,
+    /// Whether and how the run is kept.
+    #[serde(skip)]
+    pub checkpoint: Option<CheckpointOptions>,
     /// Print one JSON object.
     #[serde(skip)]
     pub json: bool,
@@ -355,6 +425,7 @@ impl TrainOptions {
         need(self.sam.is_none() || self.population == 0, "population", "0 with --sam, which replaces it", self.population)?;
         need(self.population <= MOST_MEMBERS, "population", "between 0 and 4096 (8 is usual: each member costs a pass)", self.population)?;
         need(self.rho >= 0.0 && self.rho.is_finite(), "rho", "a finite number of at least 0 (0.3 to 0.6 is usual)", self.rho)?;
+        self.method.check(self.population)?;
         need((0.0..1.0).contains(&self.label_smoothing), "label-smoothing", "at least 0 and below 1", self.label_smoothing)?;
         need((0.0..=0.9).contains(&self.validation), "validation", "a fraction between 0 and 0.9", self.validation)?;
         need(self.threads <= MOST_THREADS, "threads", "between 0 and 256 (0 chooses)", self.threads)
@@ -399,7 +470,7 @@ impl TrainOptions {
             clip_value: self.clip_value,
             average: self.ema,
             sam: self.sam,
-            population: Population { members: self.population, rho: self.rho, distribution: self.noise, antithetic: self.antithetic },
+            population: self.method.population(self.population, self.rho, self.noise, self.antithetic),
             loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
             initialise: Initialise { rule: self.init, zero_residuals: self.zero_residuals },
             augmentation: self.augmentation,
@@ -473,6 +544,7 @@ fn course_name<S: Serializer>(course: &Course, to: S) -> Result<S::Ok, S::Error>
 fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(match noise {
         Distribution::Gaussian => "gaussian",
+        Distribution::Uniform => "uniform",
         Distribution::Rademacher => "rademacher",
     })
 }

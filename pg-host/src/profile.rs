@@ -31,7 +31,7 @@ pub struct Stage {
     pub input: Shape,
     /// Multiply-adds of a batch, forward and backward.
     pub macs: [f64; 2],
-    /// Seconds for a batch, forward and backward, one of each for a round.
+    /// Seconds for a batch, forward and backward: the fastest of each round.
     pub rounds: Vec<[f64; 2]>,
     samples: usize,
     wants_input_gradient: bool,
@@ -131,22 +131,22 @@ impl Profile {
 
     /// A round: passes for about `seconds`.
     pub fn measure(&mut self, seconds: f64) {
-        let mut sums = vec![[0.0; 2]; self.stages.len()];
-        let (start, mut count) = (Instant::now(), 0.0);
-        while count == 0.0 || start.elapsed().as_secs_f64() < seconds {
-            for (stage, sums) in self.stages.iter_mut().zip(&mut sums) {
+        let mut fastest = vec![[f64::MAX; 2]; self.stages.len()];
+        let (start, mut first) = (Instant::now(), true);
+        while first || start.elapsed().as_secs_f64() < seconds {
+            for (stage, [forward, _]) in self.stages.iter_mut().zip(&mut fastest) {
                 // As in a step the layer before has just written it; in place it must not shrink to nothing.
                 stage.x.iter_mut().enumerate().for_each(|(i, x)| *x = (i % 101) as f32 / 50.0 - 1.0);
-                sums[0] += timed(stage.forward, stage);
+                *forward = timed(stage.forward, stage).min(*forward);
             }
-            for (stage, sums) in self.stages.iter_mut().zip(&mut sums).rev() {
+            for (stage, [_, backward]) in self.stages.iter_mut().zip(&mut fastest).rev() {
                 stage.dy.iter_mut().enumerate().for_each(|(i, dy)| *dy = (i % 103) as f32 / 5e4 - 1e-3);
-                sums[1] += timed(stage.backward, stage);
+                *backward = timed(stage.backward, stage).min(*backward);
             }
-            count += 1.0;
+            first = false;
         }
-        for (stage, sums) in self.stages.iter_mut().zip(sums) {
-            stage.rounds.push(sums.map(|sum| sum * self.passes / count));
+        for (stage, fastest) in self.stages.iter_mut().zip(fastest) {
+            stage.rounds.push(fastest.map(|seconds| seconds * self.passes));
         }
     }
 }

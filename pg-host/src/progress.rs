@@ -18,6 +18,8 @@ pub struct Progress {
     samples_per_epoch: usize,
     started: Instant,
     drawn: Instant,
+    /// Samples before the start, and since.
+    done: u64,
     samples: u64,
     epoch: u32,
     f1: Option<f64>,
@@ -25,15 +27,19 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a run of `epochs`; `quiet` shows a bar on a terminal and nothing elsewhere.
-    pub fn start(epochs: u32, samples_per_epoch: usize, quiet: bool) -> Self {
+    /// For a run of `epochs` with so many samples in each, of which `done` are done already; `quiet` shows a bar on a terminal and nothing
+    /// elsewhere.
+    pub fn start(epochs: u32, samples_per_epoch: usize, done: u64, quiet: bool) -> Self {
+        let epoch = (done / samples_per_epoch.max(1) as u64) as u32;
         let terminal = std::io::stderr().is_terminal();
         let bar = terminal.then(|| {
             let length = u64::from(epochs) * samples_per_epoch as u64;
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
             let style = ProgressStyle::with_template("{prefix} {bar:24.cyan/dim} {msg}  {eta} left").expect("a constant template");
             bar.set_style(style.progress_chars("━╸─"));
-            bar.set_prefix(format!("epoch 1/{epochs}"));
+            bar.set_prefix(format!("epoch {}/{epochs}", (epoch + 1).min(epochs)));
+            bar.set_position(done);
+            bar.reset_eta();
             bar
         });
         let now = Instant::now();
@@ -44,8 +50,9 @@ impl Progress {
             samples_per_epoch,
             started: now,
             drawn: now,
+            done,
             samples: 0,
-            epoch: 0,
+            epoch,
             f1: None,
             average: f64::NAN,
         }
@@ -67,12 +74,19 @@ impl Progress {
         (self.epoch, self.f1) = (number, f1);
         let every = self.epochs.div_ceil(LINES);
         if self.lines && (number.is_multiple_of(every) || number == self.epochs) {
-            let left = self.started.elapsed().as_secs_f64() * f64::from(self.epochs - number) / f64::from(number);
+            let remaining = (u64::from(self.epochs - number) * self.samples_per_epoch as u64) as f64;
+            let left = self.started.elapsed().as_secs_f64() * remaining / self.samples.max(1) as f64;
             let _ = writeln!(std::io::stderr(), "epoch {number}/{}  {}  {} left", self.epochs, self.text(loss_nats), seconds(left));
         }
         if self.bar.is_some() && (number == self.epochs || self.drawn.elapsed() >= REFRESH) {
             self.draw(loss_nats);
         }
+    }
+
+    /// Says a line on stderr, above the bar.
+    pub fn say(&self, line: &str) {
+        let write = || drop(writeln!(std::io::stderr(), "{line}"));
+        self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write));
     }
 
     /// Ends the bar; what it showed last stays.
@@ -86,7 +100,7 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {}/{}", (self.epoch + 1).min(self.epochs), self.epochs));
             bar.set_message(self.text(loss));
-            bar.set_position(self.samples.min(u64::from(self.epochs) * self.samples_per_epoch as u64));
+            bar.set_position((self.done + self.samples).min(u64::from(self.epochs) * self.samples_per_epoch as u64));
             self.drawn = Instant::now();
         }
     }

@@ -10,7 +10,7 @@ use pg_core::layers::SegmentKind;
 use pg_core::loss::Loss;
 use pg_core::noise::{Purpose, Stream};
 use pg_core::optimiser::Optimiser;
-use pg_core::population::Population;
+use pg_core::population::{BatchMode, Estimate, Population, StepError};
 use pg_core::schedule::Schedule;
 use pg_core::{Widest, average, clip, sam};
 
@@ -19,6 +19,8 @@ use crate::augmentation::{Augmentation, Gatherer};
 use crate::data::Samples;
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
+use crate::supply::Supply;
+use crate::tally::Tally;
 
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,9 +65,9 @@ impl Recipe {
         samples.div_ceil(self.batch)
     }
 
-    /// Passes over each sample in a step: one for each member; 1 without a population, 2 with sharpness-aware minimisation.
-    pub fn passes(&self) -> u64 {
-        u64::from(self.population.members.max(1)) * if self.sam.is_some() { 2 } else { 1 }
+    /// Passes over each sample of the batch in `step` of `steps`: those of the population, twice with sharpness-aware minimisation.
+    pub fn passes(&self, step: u32, steps: u32) -> u64 {
+        u64::from(self.population.at(step, steps).passes()) * if self.sam.is_some() { 2 } else { 1 }
     }
 
     /// The ranges of the parameters that are trained, each with its optimiser: neighbours that are treated alike are one.
@@ -104,6 +106,13 @@ pub enum End {
     Complete,
     /// The observer stopped it.
     Stopped,
+    /// More than 1 % of the members were skipped.
+    Unstable {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step in it, from 1.
+        step: u32,
+    },
     /// The loss or a parameter was no longer a finite number.
     Diverged {
         /// The epoch, from 1.
@@ -123,6 +132,8 @@ pub struct Trained {
     pub steps: u32,
     /// Passes of a member over a sample, forward and back.
     pub passes: u64,
+    /// Members that were made, and skipped.
+    pub members: Tally,
     /// The mean loss of the steps of the last epoch that had any, in nats.
     pub loss_nats: f64,
     /// Threads that were used.
@@ -149,6 +160,8 @@ pub struct State {
     pub step: u32,
     /// Passes of a member over a sample, forward and back.
     pub passes: u64,
+    /// Members that were made, and skipped.
+    pub members: Tally,
     /// The sum of the losses of the steps of the last epoch that had any, in nats.
     pub loss_sum: f64,
     /// How many losses that are.
@@ -166,9 +179,20 @@ impl State {
             parameters,
             step: 0,
             passes: 0,
+            members: Tally::default(),
             loss_sum: 0.0,
             loss_steps: 0,
         }
+    }
+
+    /// Whether it may be a state of a run with these: its memories have their lengths, its step is one of theirs.
+    pub fn suits(&self, network: &dyn AnyNetwork, recipe: &Recipe, samples: usize) -> bool {
+        let (params, steps_per_epoch) = (network.sizes().params, recipe.steps_per_epoch(samples) as u32);
+        [&self.parameters, &self.snapshot].into_iter().chain(&self.mean).all(|memory| memory.len() == params)
+            && self.mean.is_some() == recipe.average.is_some()
+            && self.slots.len() == recipe.optimiser.slots() * params
+            && self.step <= recipe.epochs * steps_per_epoch
+            && self.loss_steps <= steps_per_epoch
     }
 
     /// The mean loss of the steps of the last epoch that had any, in nats; 0 before the first.
@@ -194,15 +218,17 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
 /// Trains on from a state of a run with the same network, recipe and samples, and ends as that run does, bit for bit.
 ///
 /// # Panics
-/// As [`train`], and when the memories of the state are not as long as those of such a run.
+/// As [`train`], and when the state does not [suit](State::suits) such a run.
 pub fn resume(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, state: State, observer: &mut dyn Observer) -> Trained {
+    assert!(state.suits(network, recipe, samples.len()), "the state is one of such a run");
     let mut run = Run::new(network, recipe, samples, state);
     let end = run.finish(observer).err().unwrap_or(End::Complete);
     let Run { state, steps_per_epoch, batch_size, engine, .. } = run;
     // Of a run that diverged the parameters are those before; an average of finite parameters is finite.
     let parameters = measured(network, state.kept(), samples, batch_size);
     let (epochs, loss_nats) = (state.step / steps_per_epoch.max(1), state.loss_nats());
-    Trained { parameters, epochs, steps: state.step, passes: state.passes, loss_nats, threads: engine.threads(), end }
+    let State { step: steps, passes, members, .. } = state;
+    Trained { parameters, epochs, steps, passes, members, loss_nats, threads: engine.threads(), end }
 }
 
 /// A run at work: its state, what that follows from, and memory that holds nothing from step to step.
@@ -230,6 +256,9 @@ impl<'a> Run<'a> {
         let batch_size = recipe.batch.min(samples.len());
         let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
         let params = state.parameters.len();
+        let steps = recipe.epochs * steps_per_epoch;
+        let engine = network.engine(Task { population, steps, loss, seed, batch: batch_size, threads });
+        let gathered = if population.batch == BatchMode::Fresh { engine.at_once() } else { batch_size };
         Self {
             network,
             recipe,
@@ -237,10 +266,10 @@ impl<'a> Run<'a> {
             updates: recipe.updates(network),
             batch_size,
             steps_per_epoch,
-            steps: recipe.epochs * steps_per_epoch,
+            steps,
             state,
-            engine: network.engine(Task { population, loss, seed, batch: batch_size, threads }),
-            gatherer: Gatherer::new(recipe.augmentation, network.sizes().input, batch_size),
+            engine,
+            gatherer: Gatherer::new(recipe.augmentation, network.sizes().input, gathered),
             epoch: None,
             order: Vec::with_capacity(samples.len()),
             gradient: Memory::zeros(params),
@@ -274,23 +303,39 @@ impl<'a> Run<'a> {
     fn step(&mut self) -> Result<(usize, f32), End> {
         let number = self.state.step;
         self.shuffle(number / self.steps_per_epoch);
-        let diverged = self.diverged(number);
-        let Self { recipe, state, engine, gatherer, gradient, uphill, .. } = self;
+        let (epoch, step) = self.place(number);
+        let diverged = End::Diverged { epoch, step };
+        let Self { recipe, samples, state, engine, gatherer, order, gradient, uphill, .. } = self;
         let State { parameters, snapshot, slots, mean, .. } = state;
-        let members = members(&self.order, self.batch_size, number % self.steps_per_epoch);
-        let batch = gatherer.gather(recipe.seed, number / self.steps_per_epoch, self.samples, members);
-        let mut result = engine.gradient(number, parameters, &batch, gradient);
+        let taken = taken(order.len(), self.batch_size, number % self.steps_per_epoch);
+        let count = taken.len();
+        let address = (recipe.seed, number / self.steps_per_epoch);
+        let mut batch = Supply::new(gatherer, &recipe.population, address, samples, order, taken);
+        let mut result = engine.gradient(number, parameters, &mut batch, gradient);
         if let (Some(rho), Ok(_)) = (recipe.sam, result) {
             sam::ascend::<Widest>(rho, parameters, gradient, uphill);
-            result = engine.gradient(number, uphill, &batch, gradient);
+            result = engine.gradient(number, uphill, &mut batch, gradient);
         }
-        let Ok(loss) = result else {
-            // The parameters that led here are no good: those before them are the last with a finite loss.
-            parameters.copy_from_slice(snapshot);
-            state.step = number.saturating_sub(1);
-            return Err(diverged);
+        let made = recipe.population.at(number, self.steps).members.max(1);
+        let (loss, skipped) = match result {
+            Ok(Estimate { loss, skipped, .. }) => (Some(loss), skipped),
+            // The step is void, and the parameters are good: their losses were finite.
+            Err(StepError::NonFiniteGradient) => (None, made),
+            Err(_) => {
+                // The parameters that led here are no good: those before them are the last with a finite loss.
+                parameters.copy_from_slice(snapshot);
+                state.step = number.saturating_sub(1);
+                return Err(diverged);
+            }
         };
+        if state.members.count(made, skipped) {
+            return Err(End::Unstable { epoch, step });
+        }
         snapshot.copy_from_slice(parameters);
+        let Some(loss) = loss else {
+            self.advance(count, None);
+            return Ok((count, self.state.loss_nats() as f32));
+        };
         let rate = recipe.rate * recipe.schedule.factor(number, self.steps);
         if let Some(most) = recipe.clip_value {
             clip::by_value(most, gradient);
@@ -309,34 +354,43 @@ impl<'a> Run<'a> {
         if let (Some(decay), Some(mean)) = (recipe.average, mean) {
             average::update::<Widest>(decay, number, parameters, mean);
         }
-        state.step += 1;
-        state.passes += recipe.passes() * batch.samples as u64;
-        if number.is_multiple_of(self.steps_per_epoch) {
+        self.advance(count, Some(loss));
+        Ok((count, loss))
+    }
+
+    /// Counts a step over `samples` samples; one that was void has no loss.
+    fn advance(&mut self, samples: usize, loss: Option<f32>) {
+        let Self { recipe, state, steps, steps_per_epoch, .. } = self;
+        state.passes += recipe.passes(state.step, *steps) * samples as u64;
+        if state.step.is_multiple_of(*steps_per_epoch) {
             (state.loss_sum, state.loss_steps) = (0.0, 0);
         }
-        state.loss_sum += f64::from(loss);
-        state.loss_steps += 1;
-        Ok((batch.samples, loss))
+        state.step += 1;
+        if let Some(loss) = loss {
+            state.loss_sum += f64::from(loss);
+            state.loss_steps += 1;
+        }
     }
 
     /// Holds what is to be saved to the rule of every step: the last one has no other loss after it.
     fn check(&mut self) -> Result<(), End> {
         let done = self.state.step - 1;
-        let diverged = self.diverged(done);
-        let Self { recipe, state, engine, gatherer, gradient, .. } = self;
-        let members = members(&self.order, self.batch_size, done % self.steps_per_epoch);
-        let batch = gatherer.gather(recipe.seed, done / self.steps_per_epoch, self.samples, members);
-        if engine.gradient(state.step, &state.parameters, &batch, gradient).is_err() {
+        let (epoch, step) = self.place(done);
+        let Self { recipe, samples, state, engine, gatherer, order, gradient, .. } = self;
+        let taken = taken(order.len(), self.batch_size, done % self.steps_per_epoch);
+        let address = (recipe.seed, done / self.steps_per_epoch);
+        let mut batch = Supply::new(gatherer, &recipe.population, address, samples, order, taken);
+        if engine.gradient(state.step, &state.parameters, &mut batch, gradient) == Err(StepError::NonFiniteLoss) {
             state.parameters.copy_from_slice(&state.snapshot);
             state.step = done;
-            return Err(diverged);
+            return Err(End::Diverged { epoch, step });
         }
         Ok(())
     }
 
-    /// The end of a run whose loss or parameters are no longer finite in step `number`.
-    fn diverged(&self, number: u32) -> End {
-        End::Diverged { epoch: number / self.steps_per_epoch + 1, step: number % self.steps_per_epoch + 1 }
+    /// The epoch of step `number`, and the step in it, both from 1.
+    fn place(&self, number: u32) -> (u32, u32) {
+        (number / self.steps_per_epoch + 1, number % self.steps_per_epoch + 1)
     }
 
     /// Brings the order of an epoch, if it is not there.
@@ -348,10 +402,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The samples of batch `number` of an epoch.
-fn members(order: &[u32], batch_size: usize, number: u32) -> &[u32] {
+/// The places in the order of an epoch that its batch `number` takes.
+fn taken(samples: usize, batch_size: usize, number: u32) -> Range<usize> {
     let first = number as usize * batch_size;
-    &order[first..order.len().min(first + batch_size)]
+    first..samples.min(first + batch_size)
 }
 
 /// The parameters with running statistics measured on the first [`MEASURED`] samples, in batches of the size that was trained with.

@@ -2,6 +2,7 @@
 //! the generator of the masks. A network is read from the text of its type ([`text`]), so that each stands in a test once.
 
 mod layers;
+pub mod population;
 mod text;
 
 use pg_core::Network;
@@ -107,22 +108,39 @@ impl Oracle {
     /// # Panics
     /// When a kink (of a ReLU, of a maximum) lies so near that no step avoids it: take another seed.
     pub fn finite_differences(&self, parameters: &[f32], inputs: &[f32], mode: Mode, of: Loss) -> Vec<f64> {
-        let mut moved = exact(parameters);
-        let (_, sides) = self.loss(&moved, inputs, mode, of);
-        (0..moved.len())
-            .map(|i| {
-                let at = moved[i];
-                let difference = [1e-5, 1e-6, 1e-7].into_iter().find_map(|step| {
-                    let [above, below] = [at + step, at - step].map(|value| {
-                        moved[i] = value;
-                        self.loss(&moved, inputs, mode, of)
-                    });
-                    ([above.1, below.1] == [sides; 2]).then_some((above.0 - below.0) / (2.0 * step))
-                });
-                moved[i] = at;
-                difference.unwrap_or_else(|| panic!("parameter {i} is at a kink"))
-            })
-            .collect()
+        let slopes = Slopes::new(self, parameters, inputs, mode, of);
+        (0..parameters.len()).map(|i| slopes.at(i).unwrap_or_else(|| panic!("parameter {i} is at a kink"))).collect()
+    }
+}
+
+/// The slopes of [`Oracle::loss`] along the parameters, one by one.
+pub struct Slopes<'a> {
+    oracle: &'a Oracle,
+    parameters: Vec<f64>,
+    inputs: &'a [f32],
+    mode: Mode,
+    of: Loss<'a>,
+    sides: u64,
+}
+
+impl<'a> Slopes<'a> {
+    /// At these parameters, over this batch.
+    pub fn new(oracle: &'a Oracle, parameters: &[f32], inputs: &'a [f32], mode: Mode, of: Loss<'a>) -> Self {
+        let parameters = exact(parameters);
+        let (_, sides) = oracle.loss(&parameters, inputs, mode, of);
+        Self { oracle, parameters, inputs, mode, of, sides }
+    }
+
+    /// The slope along parameter `i` by central differences; `None` when a kink lies so near that no step avoids it.
+    pub fn at(&self, i: usize) -> Option<f64> {
+        let mut moved = self.parameters.clone();
+        [1e-5, 1e-6, 1e-7].into_iter().find_map(|step| {
+            let [above, below] = [step, -step].map(|step| {
+                moved[i] = self.parameters[i] + step;
+                self.oracle.loss(&moved, self.inputs, self.mode, self.of)
+            });
+            ([above.1, below.1] == [self.sides; 2]).then_some((above.0 - below.0) / (2.0 * step))
+        })
     }
 }
 

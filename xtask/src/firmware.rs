@@ -21,14 +21,19 @@ use crate::{
 /// The firmware.
 pub const FIRMWARE: &str = "pg-embedded";
 
-/// The programs of pg-embedded for a board: the first is the firmware, the last needs much RAM (and its feature).
+/// The programs of pg-embedded for a board: the first is the firmware, those of the feature [`LARGE`] are last.
 pub fn programs(board: &Board) -> &'static [&'static str] {
-    let all = &[FIRMWARE, "self-check", LARGE];
-    if board.ram.bytes >= 512 << 10 { all } else { &all[..2] }
+    let all = &[FIRMWARE, "self-check", "lenet", "folded"];
+    if is_large(board) { all } else { &all[..2] }
 }
 
-/// The program of a larger network, and the feature that builds it.
-pub const LARGE: &str = "lenet";
+/// The feature that builds the programs which need much RAM.
+pub const LARGE: &str = "large";
+
+/// Whether a board has it.
+fn is_large(board: &Board) -> bool {
+    board.ram.bytes >= 512 << 10
+}
 
 /// What the silent firmware may have of code and constants on a core with FPU, the files it carries not counted.
 const TEXT_LIMIT: u64 = 24 << 10;
@@ -46,8 +51,7 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
     for semihosting in [false, true] {
         let mut command = toolchain.cargo("build", &directory());
         command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware"]);
-        let large = programs(board).contains(&LARGE);
-        let features = [(semihosting, "semihosting"), (large, LARGE)];
+        let features = [(semihosting, "semihosting"), (is_large(board), LARGE)];
         let features: Vec<&str> = features.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature).collect();
         command.args(["--features", &features.join(",")]);
         command.env("PG_BOARD", board.name).current_dir(workspace());

@@ -5,6 +5,7 @@
 //! measures, [`emulator`] finds QEMU, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
 mod builds;
 mod checks;
+mod compile_times;
 mod emulator;
 mod firmware;
 mod places;
@@ -30,6 +31,7 @@ Usage: cargo xtask <command>
   builds          builds the desktop's program for older CPUs too and compares the models that each build trains
   firmware        builds the firmware for every board and prints the table of sizes
   size            the same table from what is already built
+  compile-times   times a clean release build of the desktop's program, then each network alone: seconds, and seconds of computing
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
                   with ticks turned into instructions
 
@@ -45,6 +47,7 @@ fn main() -> ExitCode {
         ["builds"] => checks::builds(),
         ["firmware"] => checks::firmware(),
         ["size"] => firmware::size_table(),
+        ["compile-times"] => compile_times::table(),
         ["qemu"] => checks::qemu("mps2-an386"),
         ["qemu", board] => checks::qemu(board),
         [] | ["help" | "--help" | "-h"] => {

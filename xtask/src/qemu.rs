@@ -56,7 +56,7 @@ pub fn run_board(emulator: &Emulator, board: &Board, full: bool) -> Result<()> {
 fn same_on_the_desktop(program: &str, board: &Board, lines: &[String]) -> Result<()> {
     let mut command = host_cargo("run");
     command.args(["--quiet", "--release", "--package", "pg-embedded", "--bin", program]);
-    command.args((program == LARGE).then_some("--features=lenet"));
+    command.arg(format!("--features={LARGE}"));
     let output = command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{program} ended with {} on the desktop", output.status);
     let desktop = String::from_utf8(output.stdout).context("the desktop's output is no text")?;

@@ -1,6 +1,6 @@
 //! The firmware once more with LeNet on 28x28 images of clothes, and what its two convolutions take.
 //!
-//! It is a program of its own because it is larger than most boards; the feature `lenet` builds it.
+//! It is a program of its own because it is larger than most boards; the feature `large` builds it.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 

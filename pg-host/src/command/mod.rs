@@ -6,6 +6,7 @@ mod gradient;
 mod inspect;
 mod nets;
 mod predict;
+mod start;
 mod study;
 mod train;
 
@@ -26,7 +27,8 @@ use crate::{bench, choose, target};
 /// Runs a command and returns what belongs on stdout.
 pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
     match command {
-        Command::Train(options) => train::run(networks, &options),
+        Command::Train(options) => train::go(networks, &options, None),
+        Command::Resume(options) => start::resume(networks, &options),
         Command::Eval(options) => eval::run(networks, &options),
         Command::Predict(options) => predict::run(networks, &options),
         Command::DataInspect(options) => data::inspect(networks, &options),

@@ -1,0 +1,93 @@
+//! Every ready network as it is: its gradient against finite differences in `f64`, and the same bits in every form.
+//!
+//! Of each range of parameters a few are moved: all layers of all networks are there, and their elements have tests of their own
+//! (`gradients.rs`). A network that is offered and not tested here is an error.
+
+use std::collections::BTreeSet;
+
+use pg::oracle::{self, Masks, Mode, Oracle, Slopes};
+use pg::{SEED, Samples, bits, gradient, normals};
+use pg_core::form::{self, Members, Scalar};
+use pg_core::initialise::Initialise;
+use pg_core::layers::SegmentKind;
+use pg_core::loss::{Loss, Targets};
+use pg_core::perturbation::Distribution;
+use pg_core::population::Population;
+use pg_core::{Network, f32x8, f32x16, zoo};
+
+const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.1 };
+const SAMPLES: usize = 2;
+/// Parameters of each range that are moved.
+const MOVED: usize = 2;
+
+/// First parameters as in training, but for biases and gains, which are not left at zero and one.
+fn parameters<N: Network>() -> Vec<f32> {
+    let mut theta = vec![0.0; N::PARAMS];
+    Initialise::AUTO.write::<N>(1, &mut theta);
+    let noise = normals(5, N::PARAMS);
+    N::segments(&mut |segment| {
+        if matches!(segment.kind, SegmentKind::Bias | SegmentKind::Gain) {
+            segment.range().for_each(|i| theta[i] += 0.2 * noise[i]);
+        }
+    });
+    theta
+}
+
+fn check<N: Network>() -> u64 {
+    let (theta, data) = (parameters::<N>(), Samples::random::<N>(7, SAMPLES));
+    let batch = data.batch::<N>(&LOSS, 0, SAMPLES);
+    let (found, _) = gradient::<N, Scalar>(&Population::NONE, &LOSS, 0, &theta, &batch).expect("a finite loss");
+
+    let oracle = Oracle::of::<N>();
+    let Targets::Classes(labels) = batch.targets else { unreachable!() };
+    let mode = Mode::Train(Masks { seed: SEED, step: 0, pair: 0 });
+    let slopes = Slopes::new(&oracle, &theta, batch.inputs, mode, oracle::Loss::CrossEntropy(0.1, labels));
+    N::segments(&mut |segment| {
+        if !segment.kind.is_trained() {
+            assert!(found[segment.range()].iter().all(|&g| g == 0.0));
+            return;
+        }
+        let range = segment.range();
+        let largest = found[range.clone()].iter().fold(0f32, |most, g| most.max(g.abs()));
+        let spread = range.len().div_ceil(MOVED);
+        let mut moved = 0;
+        for first in range.clone().step_by(spread) {
+            // The next one where a kink is too near.
+            let Some((i, expected)) = (first..range.end).take(spread).find_map(|i| Some((i, slopes.at(i)?))) else { continue };
+            let error = (f64::from(found[i]) - expected).abs();
+            // The bias before a batch norm has no slope; what rounding leaves of it is no gradient.
+            let tolerance = 1e-3 * expected.abs().max(0.05 * f64::from(largest)).max(1e-5);
+            assert!(error <= tolerance, "parameter {i}, {segment:?}: found {:e}, expected {expected:e}", found[i]);
+            moved += 1;
+        }
+        assert!(moved > 0, "{segment:?}: every parameter is at a kink");
+    });
+
+    for members in [0, 3] {
+        let population = Population { members, rho: 0.4, distribution: Distribution::Gaussian, antithetic: true };
+        let run =
+            |found: Result<(Vec<f32>, f32), _>| found.map(|(gradient, loss)| (bits(&gradient), loss.to_bits())).expect("a finite loss");
+        let scalar = run(gradient::<N, Scalar>(&population, &LOSS, 3, &theta, &batch));
+        assert!(scalar == run(gradient::<N, form::Samples<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{members} members");
+        assert!(scalar == run(gradient::<N, form::Samples<f32x16>>(&population, &LOSS, 3, &theta, &batch)), "{members} members");
+        assert!(scalar == run(gradient::<N, Members<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{members} members");
+    }
+    N::fingerprint()
+}
+
+#[test]
+fn every_network_has_the_gradient_of_finite_differences_and_the_same_bits_in_every_form() {
+    let mut tested = BTreeSet::new();
+    macro_rules! networks {
+        ($($network:ident)*) => {$(
+            println!("{}", stringify!($network));
+            tested.insert(check::<zoo::$network>());
+        )*};
+    }
+    networks!(Mlp64x64x32x10 Mlp64x32x10 Mlp784x128x10 Mlp9x24x11);
+    networks!(Lenet28 Lenet32 Resnet28 Resnet32 Mobilenet28 Mobilenet32 Densenet28 Densenet32 Shufflenet28 Shufflenet32);
+    networks!(Conv1d3x64 Conv1d6x128);
+    for entry in pg_host::zoo() {
+        assert!(tested.contains(&entry.network().fingerprint()), "{} is not tested", entry.name());
+    }
+}
