@@ -156,6 +156,9 @@ struct StudyRun {
     /// Refuse to start when more core-hours are needed. When tuning in full needs more, successive halving tunes instead
     #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     budget: Option<f64>,
+    /// Only these cells of the study, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    cells: Vec<String>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -175,6 +178,9 @@ struct StudyPlan {
     /// Plan for so many core-hours at most
     #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     budget: Option<f64>,
+    /// Only these cells of the study, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    cells: Vec<String>,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -789,12 +795,12 @@ impl From<Sub> for Command {
 impl From<StudySub> for StudyCommand {
     fn from(sub: StudySub) -> Self {
         match sub {
-            StudySub::Run(StudyRun { study, out, jobs, shard, budget, json }) => {
-                let plan = StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, json };
+            StudySub::Run(StudyRun { study, out, jobs, shard, budget, cells, json }) => {
+                let plan = StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, cells, json };
                 StudyCommand::Run { plan, jobs }
             }
-            StudySub::Plan(StudyPlan { study, out, shard, budget, json }) => {
-                StudyCommand::Plan(StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, json })
+            StudySub::Plan(StudyPlan { study, out, shard, budget, cells, json }) => {
+                StudyCommand::Plan(StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, cells, json })
             }
             StudySub::Report(StudyReport { records, html, csv, json }) => StudyCommand::Report { records, html, csv, json },
             StudySub::Merge(StudyMerge { files, out, json }) => StudyCommand::Merge { files, out, json },

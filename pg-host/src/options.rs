@@ -315,6 +315,8 @@ pub struct StudyOptions {
     pub shard: Shard,
     /// The most core-hours.
     pub budget: Option<f64>,
+    /// The names of the cells; empty for all.
+    pub cells: Vec<String>,
     /// Print one JSON object.
     pub json: bool,
 }

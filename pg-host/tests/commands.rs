@@ -122,7 +122,8 @@ fn nets_lists_the_zoo() {
     type Net = pg_core::zoo::Mlp64x32x10;
     let training = 4 * Net::PARAMS + Net::FILTERS + Workspace::len::<Net, Scalar>(8);
     let expected = json!({
-        "name": "mlp-64-32-10", "family": "mlp", "input": [1, 8, 8], "classes": 10, "params": 2410, "statistics": 0, "macs": 2368,
+        "name": "mlp-64-32-10", "family": "mlp", "input": [1, 8, 8], "classes": 10, "params": 2410, "statistics": 0,
+        "layers": ["weights 32x64, biases 32", "weights 10x32, biases 10"], "macs": 2368,
         "inference_ram_bytes": 4 * (Net::PARAMS + Net::TAPE), "folded_inference_ram_bytes": 4 * (Net::PARAMS + Net::TAPE),
         "training_ram_bytes": 4 * training,
     });

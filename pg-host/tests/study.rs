@@ -228,6 +228,8 @@ fn a_plan_counts_runs_and_hours_and_starts_nothing() {
     let parts: u64 = (1..=3).map(|part| program.json(&format!("study plan tiny.toml --shard {part}/3"))["runs"].as_u64().unwrap()).sum();
     assert_eq!(parts, 38);
     assert!(program.text("study plan tiny.toml").contains("38 runs, 0.0"));
+    // Vowel: two arms of two trials; three seeds of two arms and two further ρ. Nothing is left of the axis that is for digits.
+    assert_eq!(program.json("study plan tiny.toml --cells vowel")["runs"], 4 + 3 * 4);
     program.text("study run tiny.toml --shard 1/4");
     let left = program.json("study plan tiny.toml");
     assert!(left["runs"].as_u64().unwrap() < 38 && left["runs"].as_u64().unwrap() + left["made"].as_u64().unwrap() == 38, "{left}");
@@ -282,6 +284,7 @@ fn every_mistake_in_a_study_is_named() {
         ("study run tiny.toml --shard 0/3", "the first is 1"),
         ("study run tiny.toml --jobs 0", "--jobs must be between 1 and 1024"),
         ("study plan tiny.toml --budget -1", "--budget"),
+        ("study plan tiny.toml --cells digits,digit", "--cells names `digit`, and there are digits, vowel"),
         ("study run nothing", "there is no study nothing: no preset (quick, ablation, axes, headline)"),
         ("study merge --out x.jsonl", "<FILES>"),
     ] {

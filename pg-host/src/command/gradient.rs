@@ -66,7 +66,8 @@ pub(super) fn run(networks: &[Entry], options: &GradientOptions) -> Result<Strin
             "held_out_samples": prepared.validation.len(), "repeats": repeats, "measurements": measurements,
         })));
     }
-    let diverged = if matches!(trained.end, End::Diverged { .. }) { "the run diverged; this is what was before\n" } else { "" };
+    let diverged =
+        if matches!(trained.end, End::Diverged { .. } | End::Unstable { .. }) { "the run diverged; this is what was before\n" } else { "" };
     let table = table(&measurements);
     Ok(format!("{head}\n\n{}\n{diverged}wrote {}\n", columns(&[vec![table.head], table.rows].concat()), training.out.display()))
 }

@@ -50,6 +50,9 @@ fn ready(networks: &[Entry], options: &StudyOptions) -> Result<Ready, Failure> {
     options.check()?;
     let (text, from) = presets::find(&options.study)?;
     let mut study = Study::parse(&text, &from)?;
+    if !options.cells.is_empty() {
+        study.only(&options.cells)?;
+    }
     let shelf = Shelf::default();
     leave_out(networks, &mut study, &shelf, &from)?;
     let plan = Plan::new(study, &from)?;
@@ -75,12 +78,7 @@ fn leave_out(networks: &[Entry], study: &mut Study, shelf: &Shelf, from: &str) -
             gone.push(name.clone());
         }
     }
-    for name in &gone {
-        study.cells.shift_remove(name);
-        // An axis of such cells alone has nowhere to be varied; without a name it would be varied everywhere.
-        study.axes.retain(|_, axis| axis.cells.iter().any(|cell| cell != name) || axis.cells.is_empty());
-        study.axes.values_mut().for_each(|axis| axis.cells.retain(|cell| cell != name));
-    }
+    gone.iter().for_each(|name| study.without(name));
     if study.cells.is_empty() {
         return Err(anyhow!("{from}: none of its data sets is on this machine").into());
     }

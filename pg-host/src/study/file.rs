@@ -273,6 +273,27 @@ impl Study {
         Ok(study)
     }
 
+    /// Takes a cell out.
+    pub fn without(&mut self, cell: &str) {
+        self.cells.shift_remove(cell);
+        // An axis of such cells alone has nowhere to be varied; without a name it would be varied everywhere.
+        self.axes.retain(|_, axis| axis.cells.iter().any(|name| name != cell) || axis.cells.is_empty());
+        self.axes.values_mut().for_each(|axis| axis.cells.retain(|name| name != cell));
+    }
+
+    /// Keeps these cells only.
+    ///
+    /// # Errors
+    /// When there is none of such a name.
+    pub fn only(&mut self, cells: &[String]) -> Result<(), Failure> {
+        if let Some(unknown) = cells.iter().find(|name| !self.cells.contains_key(*name)) {
+            return Err(Failure::Usage(format!("--cells names `{unknown}`, and there are {}", names(&self.cells))));
+        }
+        let others: Vec<String> = self.cells.keys().filter(|name| !cells.contains(name)).cloned().collect();
+        others.iter().for_each(|name| self.without(name));
+        Ok(())
+    }
+
     /// The seeds of the tuning runs.
     pub fn tuning_seeds(&self) -> Vec<u64> {
         self.tuning.iter().flat_map(|tuning| (1..=u64::from(tuning.seeds)).map(|seed| 1000 + seed)).collect()

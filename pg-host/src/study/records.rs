@@ -79,7 +79,7 @@ pub struct Record {
     /// On the test part, at the end; of a final run.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<Judgement>,
-    /// Whether a loss or a parameter was not finite: the scores are those of the last parameters that were.
+    /// Whether it ended early, since a loss, a parameter or too many members were not finite: the scores are those of the last parameters that were.
     pub diverged: bool,
     /// CRC-64/XZ of the parameters' bytes, little-endian, in hexadecimal digits.
     pub parameters_crc: String,

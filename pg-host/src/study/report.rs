@@ -242,11 +242,14 @@ fn paired(a: &Group, b: &Group) -> Option<Paired> {
     (!differences.is_empty()).then(|| Paired::of(&differences))
 }
 
+/// Differences of one kind, of which each cell has one: the level, the arms, and whether arms or levels are compared.
+type Family = (Option<[usize; 2]>, usize, usize, bool);
+
 /// Pairs of arms at every place, and every named level against the base for every arm; Holm over the cells.
 fn differences(plan: &Plan, groups: &[Group]) -> Vec<Difference> {
     let study = &plan.study;
     let by_place: IndexMap<&PlaceKey, &Group> = groups.iter().map(|group| (&group.place, group)).collect();
-    let mut families: IndexMap<(Option<[usize; 2]>, usize, usize, bool), Vec<Difference>> = IndexMap::new();
+    let mut families: IndexMap<Family, Vec<Difference>> = IndexMap::new();
     for group in groups {
         let (cell, net, level, arm) = &group.place;
         // Two arms that an axis does not change differ on it as they do without it.

@@ -109,7 +109,7 @@ pub fn perform(networks: &[Entry], shelf: &Shelf, run: &Run, stop: &(dyn Fn() ->
         train_loss_nats: trained.loss_nats,
         validation: (!prepared.validation.is_empty()).then(|| judged(true)),
         test: (run.purpose == Purpose::Final).then(|| judged(false)),
-        diverged: matches!(trained.end, End::Diverged { .. }),
+        diverged: matches!(trained.end, End::Diverged { .. } | End::Unstable { .. }),
         parameters_crc: parameters_crc(&trained.parameters),
         curve: follower.curve,
     }))
