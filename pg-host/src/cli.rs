@@ -1,5 +1,7 @@
 //! The command line: the only file that knows clap. It turns arguments into [`options`](crate::options) and runs nothing.
 
+mod device;
+
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use pg_core::schedule::Course;
 
 use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
+use crate::device::DeviceOptions;
 use crate::method::MethodOptions;
 use crate::options::{
     BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, GradientOptions, InspectOptions, OptimiserName,
@@ -41,6 +44,8 @@ pub enum Command {
         /// Print one JSON array.
         json: bool,
     },
+    /// Speak with a device.
+    Device(Box<DeviceOptions>),
     /// Show a model file.
     Inspect(InspectOptions),
     /// List the networks.
@@ -98,6 +103,8 @@ enum Sub {
     Eval(Eval),
     /// Print the class of each sample as CSV
     Predict(Predict),
+    /// Speak with a device that learns, over a serial port or TCP
+    Device(device::Device),
     /// Show everything that is in a model file
     Inspect(Inspect),
     /// Show what is in a data set, or list the data sets
@@ -774,6 +781,7 @@ impl From<Sub> for Command {
                 let part = name.as_deref().map(part);
                 Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, folded, json })
             }
+            Sub::Device(device) => device.into(),
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
             Sub::Data(Data::Inspect(DataInspect { data, reading, sheet, json })) => {
                 Command::DataInspect(DataInspectOptions { data: reading.of(data), sheet, json })
