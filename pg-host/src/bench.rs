@@ -4,6 +4,9 @@
 //! multiply-add of the forward pass, the weight gradients, and the input gradients except the first layer's. The peak is the best of
 //! several numbers of independent chains of fused multiply-adds over the vector widths. Both are measured in turn, round by round, and the
 //! share is the median of the rounds' ratios: other work on the machine disturbs both alike. Nothing here judges what it measures.
+//!
+//! The noise's share is the time to make all members of a step (the scales of the noise, its random numbers, θ+ε, θ-ε) and no more, over
+//! the time of the step. Beside it stands what one random number costs by itself, a standard normal or a sign.
 
 use std::fmt;
 use std::hint::black_box;
@@ -11,12 +14,14 @@ use std::time::Instant;
 
 use pg_core::initialise::Initialise;
 use pg_core::loss::{Loss, Targets};
+use pg_core::noise::{GROUP, Purpose, Stream};
 use pg_core::optimiser::Sgd;
 use pg_core::perturbation::Distribution;
 use pg_core::population::{Batch, Population};
 use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
 use serde::Serialize;
 
+use crate::any_network::MakeMembers;
 use crate::choose::by_name;
 use crate::engine::{Engine, Task};
 use crate::entry::Entry;
@@ -52,6 +57,19 @@ pub struct Step {
     pub gflops: f64,
     /// The median of the rounds' ratios.
     pub share_of_peak: f64,
+    /// The part of the step in which members are made, the median of the rounds' ratios; 0 without members.
+    pub noise_share: f64,
+    /// Nanoseconds for one random number of the noise, the median of the rounds; 0 without members.
+    pub ns_per_normal: f64,
+}
+
+/// What one round measured of a step.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    seconds: f64,
+    share_of_peak: f64,
+    noise_share: f64,
+    seconds_per_number: f64,
 }
 
 /// Steps that are measured when nothing is asked for: networks, batches, members.
@@ -111,14 +129,14 @@ struct Subject {
     population: Population,
     flops: f64,
     engine: Box<dyn Engine>,
+    make_members: MakeMembers,
     parameters: Memory,
     gradient: Memory,
     velocity: Memory,
     inputs: Memory,
     labels: Vec<u16>,
     step: u32,
-    /// Seconds for a step and its share of the peak, one of each for a round.
-    rounds: Vec<(f64, f64)>,
+    rounds: Vec<Round>,
 }
 
 impl Subject {
@@ -140,6 +158,7 @@ impl Subject {
                 batch: samples,
                 threads: 1,
             }),
+            make_members: network.make_members(population, 1),
             parameters: network.initialise(Initialise::AUTO, 1),
             gradient: Memory::zeros(sizes.params),
             velocity: Memory::zeros(sizes.params),
@@ -161,18 +180,27 @@ impl Subject {
     }
 
     fn measure(&mut self, seconds: f64, peak: f64) {
-        let (start, mut steps) = (Instant::now(), 0.0);
-        while steps == 0.0 || start.elapsed().as_secs_f64() < seconds {
-            (0..4).for_each(|_| self.step());
-            steps += 4.0;
+        let took = time(seconds, || (0..4).for_each(|_| self.step())) / 4.0;
+        let (mut making, mut number) = (0.0, 0.0);
+        if self.population.members > 0 {
+            let mut step = self.step;
+            making = time(seconds / 8.0, || {
+                (self.make_members)(step, &self.parameters);
+                step += 1;
+            });
+            number = time(seconds / 8.0, || numbers(self.population.distribution, step)) / NUMBERS as f64;
         }
-        let took = start.elapsed().as_secs_f64() / steps;
-        self.rounds.push((took, self.flops / took / 1e9 / peak));
+        self.rounds.push(Round {
+            seconds: took,
+            share_of_peak: self.flops / took / 1e9 / peak,
+            noise_share: making / took,
+            seconds_per_number: number,
+        });
     }
 
     fn result(&self) -> Step {
-        let (times, shares): (Vec<f64>, Vec<f64>) = self.rounds.iter().copied().unzip();
-        let time = median(&times);
+        let over_rounds = |number: fn(&Round) -> f64| median(&self.rounds.iter().map(number).collect::<Vec<f64>>());
+        let time = over_rounds(|round| round.seconds);
         Step {
             net: self.net.into(),
             batch: self.samples,
@@ -184,9 +212,34 @@ impl Subject {
             threads: 1,
             us_per_step: time * 1e6,
             gflops: self.flops / time / 1e9,
-            share_of_peak: median(&shares),
+            share_of_peak: over_rounds(|round| round.share_of_peak),
+            noise_share: over_rounds(|round| round.noise_share),
+            ns_per_normal: over_rounds(|round| round.seconds_per_number) * 1e9,
         }
     }
+}
+
+/// Seconds that `work` takes, the mean of as many runs as fit into `seconds`, one at least.
+fn time(seconds: f64, mut work: impl FnMut()) -> f64 {
+    let (start, mut runs) = (Instant::now(), 0.0);
+    while runs == 0.0 || start.elapsed().as_secs_f64() < seconds {
+        work();
+        runs += 1.0;
+    }
+    start.elapsed().as_secs_f64() / runs
+}
+
+/// Random numbers that are made at once when they are measured: what members are made of.
+const NUMBERS: usize = 4 * GROUP;
+
+/// Makes random numbers of the noise.
+fn numbers(distribution: Distribution, step: u32) {
+    let (stream, mut numbers) = (Stream::new(1, Purpose::Members, black_box(step), 0), [0.0; NUMBERS]);
+    match distribution {
+        Distribution::Gaussian => stream.normals::<Widest>(0, &mut numbers),
+        Distribution::Rademacher => stream.signs(0, &mut numbers),
+    }
+    black_box(numbers);
 }
 
 fn median(numbers: &[f64]) -> f64 {
@@ -226,11 +279,19 @@ fn chains<L: Lane, const CHAINS: usize>() -> f64 {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "peak of one thread: {:.0} GFLOP/s of fused multiply-adds", self.peak_gflops)?;
-        writeln!(f, "{:<18} {:>5} {:>3} {:<10} {:>10} {:>9} {:>14}", "net", "batch", "K", "noise", "µs/step", "GFLOP/s", "share of peak")?;
+        writeln!(
+            f,
+            "{:<18} {:>5} {:>3} {:<10} {:>10} {:>9} {:>14} {:>12} {:>10}",
+            "net", "batch", "K", "noise", "µs/step", "GFLOP/s", "share of peak", "noise's part", "ns/number"
+        )?;
         for step in &self.steps {
             let noise = if step.population == 0 { "" } else { step.noise };
             write!(f, "{:<18} {:>5} {:>3} {:<10} ", step.net, step.batch, step.population, noise)?;
-            writeln!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
+            write!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
+            match step.population {
+                0 => writeln!(f)?,
+                _ => writeln!(f, " {:>12.2} {:>10.2}", step.noise_share, step.ns_per_normal)?,
+            }
         }
         Ok(())
     }
@@ -256,5 +317,8 @@ mod tests {
         let report = run(&crate::zoo(), &options).unwrap();
         assert_eq!(report.steps.len(), 4);
         assert!(report.peak_gflops > 0.0 && report.steps.iter().all(|step| step.share_of_peak > 0.0 && step.us_per_step > 0.0));
+        for step in &report.steps {
+            assert_eq!((step.noise_share > 0.0, step.ns_per_normal > 0.0), (step.population > 0, step.population > 0));
+        }
     }
 }
