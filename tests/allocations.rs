@@ -10,7 +10,6 @@ use pg_core::loss::{Loss, Targets};
 use pg_core::model_file::{ClassNames, Model, Provenance};
 use pg_core::normalisation::Normalisation;
 use pg_core::optimiser::Sgd;
-use pg_core::perturbation::Distribution;
 use pg_core::population::{Batch, Population, Workspace};
 use pg_core::{Network, Sequential, Vector, f32x8};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
@@ -37,7 +36,7 @@ fn allocations_of_a_step<F: Form>(samples: usize, members: u32) -> usize {
     let region = Region::new(ALLOCATOR);
     Initialise::AUTO.write::<Mlp>(1, &mut theta);
     let batch = Batch { inputs: &inputs, targets: Targets::Classes(&classes), samples };
-    let population = Population { members, rho: 0.3, distribution: Distribution::Gaussian, antithetic: true };
+    let population = Population::new(members, 0.3);
     let mut workspace = Workspace::new::<Mlp, F>(samples, &mut memory);
     let loss = Loss::CrossEntropy { label_smoothing: 0.1 };
     population

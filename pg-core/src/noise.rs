@@ -99,6 +99,15 @@ fn box_muller<L: Lane>(word: L::Bits) -> [L; 2] {
     [L::from_bits(long ^ difference), L::from_bits(short ^ difference)]
 }
 
+/// Two uniform numbers with mean 0 and variance 1 from one random word: its halves as the middles of 2¹⁶ steps over ±√3, so none is 0.
+#[inline(always)]
+fn uniform<L: Lane>(word: L::Bits) -> [L; 2] {
+    const ROOT_3: f32 = 1.732_050_8;
+    const STEP: f32 = 2.0 * ROOT_3 / (1 << 16) as f32;
+    let place = |half| L::from_int(half).mul_add(L::splat(STEP), L::splat(0.5 * STEP - ROOT_3));
+    [place(word >> 16), place(word & L::Bits::splat(0xffff))]
+}
+
 /// What a stream of random numbers is for; streams of one seed do not touch each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
@@ -141,13 +150,27 @@ impl Stream {
     /// Elements `128·group ..` as standard normals; `out` is a whole number of groups. Elements `32w + b` and `32w + 16 + b` of a group
     /// come from word `w` of block `16·group + b`, by `box_muller`.
     ///
-    /// First all words, in place, then all normals: the two loops each keep many independent chains in flight, a quarter faster
-    /// than group by group.
-    ///
     /// # Panics
     /// When `out` is not a whole number of groups.
     #[inline(never)]
     pub fn normals<L: Lane>(&self, group: u32, out: &mut [f32]) {
+        self.pairs::<L>(group, out, box_muller);
+    }
+
+    /// Elements `128·group ..` as uniform numbers with mean 0 and variance 1, from the words that [`Stream::normals`] takes; `out` is a whole
+    /// number of groups.
+    ///
+    /// # Panics
+    /// When `out` is not a whole number of groups.
+    #[inline(never)]
+    pub fn uniforms<L: Lane>(&self, group: u32, out: &mut [f32]) {
+        self.pairs::<L>(group, out, uniform);
+    }
+
+    /// Two numbers from each word. First all words, in place, then all numbers: the two loops each keep many independent chains in flight,
+    /// a quarter faster than group by group.
+    #[inline(always)]
+    fn pairs<L: Lane>(&self, group: u32, out: &mut [f32], two: impl Fn(L::Bits) -> [L; 2]) {
         assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
         let first = group.wrapping_mul(BLOCKS as u32);
         for (block, out) in (0..).step_by(BLOCKS).zip(out.chunks_exact_mut(GROUP)) {
@@ -161,7 +184,7 @@ impl Stream {
         for out in out.chunks_exact_mut(2 * BLOCKS) {
             let (first, second) = out.split_at_mut(BLOCKS);
             for (first, second) in first.chunks_exact_mut(L::LANES).zip(second.chunks_exact_mut(L::LANES)) {
-                let [x, y] = box_muller::<L>(L::load(first).to_bits());
+                let [x, y] = two(L::load(first).to_bits());
                 x.store(first);
                 y.store(second);
             }
@@ -262,6 +285,43 @@ mod tests {
         }
         numbers.sort_by(f64::total_cmp);
         let cdf = |x: f64| 0.5 * libm::erfc(-x / core::f64::consts::SQRT_2);
+        let d = numbers.iter().enumerate().map(|(i, &x)| (cdf(x) - (i as f64 + 0.5) / n).abs()).fold(0.0, f64::max);
+        assert!(d * n.sqrt() < 1.63, "Kolmogorov-Smirnov statistic {}", d * n.sqrt()); // 1 % level
+    }
+
+    #[test]
+    fn uniforms_have_the_same_bits_in_every_lane_width() {
+        let stream = Stream::new(3, Purpose::Members, 5, 1);
+        let [mut one, mut four, mut eight, mut sixteen] = [[0.0; 2 * GROUP]; 4];
+        stream.uniforms::<f32>(77, &mut one);
+        stream.uniforms::<f32x4>(77, &mut four);
+        stream.uniforms::<f32x8>(77, &mut eight);
+        stream.uniforms::<f32x16>(77, &mut sixteen);
+        let bits = |numbers: [f32; 2 * GROUP]| numbers.map(f32::to_bits);
+        assert!(bits(one) == bits(four) && bits(one) == bits(eight) && bits(one) == bits(sixteen));
+    }
+
+    #[test]
+    fn uniforms_have_mean_0_variance_1_and_pass_a_kolmogorov_smirnov_test() {
+        let stream = Stream::new(42, Purpose::Members, 0, 0);
+        let mut numbers = Vec::new();
+        for group in 0..8192 {
+            let mut out = [0.0; GROUP];
+            stream.uniforms::<f32x8>(group, &mut out);
+            numbers.extend(out.map(f64::from));
+        }
+        let n = numbers.len() as f64;
+        let moment = |p: i32| numbers.iter().map(|x| x.powi(p)).sum::<f64>() / n;
+        // The fourth moment is 9/5.
+        assert!(moment(1).abs() < 4.0 / n.sqrt() && (moment(2) - 1.0).abs() < 4.0 * (0.8 / n).sqrt());
+        for distance in [1, 16, 32, 64] {
+            let product = numbers.windows(distance + 1).map(|w| w[0] * w[distance]).sum::<f64>() / n;
+            assert!(product.abs() < 4.0 / n.sqrt(), "lag {distance}: {product}");
+        }
+        numbers.sort_by(f64::total_cmp);
+        let root_3 = 3f64.sqrt();
+        assert!(numbers[0] > -root_3 && numbers[numbers.len() - 1] < root_3 && !numbers.contains(&0.0));
+        let cdf = |x: f64| (x / root_3 + 1.0) / 2.0;
         let d = numbers.iter().enumerate().map(|(i, &x)| (cdf(x) - (i as f64 + 0.5) / n).abs()).fold(0.0, f64::max);
         assert!(d * n.sqrt() < 1.63, "Kolmogorov-Smirnov statistic {}", d * n.sqrt()); // 1 % level
     }

@@ -16,7 +16,7 @@ use pg_core::initialise::Initialise;
 use pg_core::loss::{Loss, Targets};
 use pg_core::noise::{GROUP, Purpose, Stream};
 use pg_core::optimiser::Sgd;
-use pg_core::perturbation::Distribution;
+use pg_core::perturbation::{Distribution, Noise};
 use pg_core::population::{Batch, Population};
 use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
 use serde::Serialize;
@@ -143,7 +143,7 @@ impl Subject {
     fn new(entry: &Entry, samples: usize, members: u32, distribution: Distribution) -> Self {
         let network = entry.network();
         let sizes = network.sizes();
-        let population = Population { members, rho: 0.3, distribution, antithetic: true };
+        let population = Population { noise: Noise { distribution, ..Noise::new(0.3) }, ..Population::new(members, 0.3) };
         let mut inputs = Memory::zeros(samples * sizes.input.len());
         inputs.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
         Self {
@@ -153,6 +153,7 @@ impl Subject {
             flops: 2.0 * sizes.training_macs as f64 * samples as f64 * f64::from(members.max(1)),
             engine: network.engine(Task {
                 population,
+                steps: 1,
                 loss: Loss::CrossEntropy { label_smoothing: 0.0 },
                 seed: 1,
                 batch: samples,
@@ -172,8 +173,8 @@ impl Subject {
     fn step(&mut self) {
         // A rate so small that the parameters stay where they are: every step does the same work.
         const SGD: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-5 };
-        let batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
-        let loss = self.engine.gradient(self.step, &self.parameters, &batch, &mut self.gradient);
+        let mut batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
+        let loss = self.engine.gradient(self.step, &self.parameters, &mut batch, &mut self.gradient);
         black_box(loss.expect("a step at a tiny rate stays finite"));
         SGD.step::<Widest>(1e-8, &self.gradient, &mut self.velocity, &mut self.parameters);
         self.step += 1;
@@ -205,8 +206,9 @@ impl Subject {
             net: self.net.into(),
             batch: self.samples,
             population: self.population.members,
-            noise: match self.population.distribution {
+            noise: match self.population.noise.distribution {
                 Distribution::Gaussian => "gaussian",
+                Distribution::Uniform => "uniform",
                 Distribution::Rademacher => "rademacher",
             },
             threads: 1,

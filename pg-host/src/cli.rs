@@ -9,11 +9,13 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 use pg_core::Shape;
 use pg_core::initialise::Rule;
-use pg_core::perturbation::Distribution;
+use pg_core::perturbation::{Distribution, NoiseTargets, ScaleRule};
+use pg_core::population::{BatchMode, Combine, RhoCourse, RhoSchedule};
 use pg_core::schedule::Course;
 
 use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
+use crate::method::MethodOptions;
 use crate::options::{
     BenchOptions, DataInspectOptions, DataOptions, EvalOptions, InspectOptions, OptimiserName, Part, PredictOptions, TrainOptions,
 };
@@ -182,12 +184,14 @@ struct Train {
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
     #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
     rho: f32,
-    /// Distribution of the noise; `rademacher` (random signs) is cheaper to make
-    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(["gaussian", "rademacher"]))]
+    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make
+    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted
     #[arg(long)]
     no_antithetic: bool,
+    #[command(flatten)]
+    method: Method,
     /// Share of the target that is spread over all classes, 0 to below 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f32,
@@ -224,6 +228,41 @@ struct Train {
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
+}
+
+/// The names of the distributions.
+const DISTRIBUTIONS: [&str; 3] = ["gaussian", "uniform", "rademacher"];
+
+#[derive(Args)]
+struct Method {
+    /// What noise is proportional to: `filter` to the norm of a unit's incoming weights, about; `filter-exact` to it exactly, whatever the draw;
+    /// `weight` to the size of each weight; `absolute` to nothing: --rho is its standard deviation
+    #[arg(long, value_name = "RULE", default_value = "filter", value_parser = PossibleValuesParser::new(["filter", "filter-exact", "weight", "absolute"]))]
+    scale_rule: String,
+    /// Which samples a copy sees: `shared` all of the batch (a step costs K passes); `split` its own K-th of it, as even as can be (one pass; no
+    /// more copies run than there are samples); `fresh` a batch of its own (K passes; an epoch has as many steps, and each copy sees every
+    /// sample once in it)
+    #[arg(long, value_name = "MODE", default_value = "shared", value_parser = PossibleValuesParser::new(["shared", "split", "fresh"]))]
+    batch_mode: String,
+    /// What gets noise, with commas between: `weights`, `biases`, `gains` (of normalisations). The biases, or gains, of a layer have one norm
+    #[arg(long, value_name = "KINDS", default_value = "weights", value_parser = targets)]
+    targets: NoiseTargets,
+    /// Only these layers get noise, as 2, 2-4 or 2-; numbered from 1 as `inspect` and `nets --json` do. Without it all
+    #[arg(long, value_name = "LAYERS", value_parser = layers)]
+    noise_layers: Option<(u16, u16)>,
+    /// How --rho changes over the run: `constant`, `cosine-up` from nothing to --rho, `cosine-down` from --rho to nothing
+    #[arg(long, value_name = "COURSE", default_value = "constant", value_parser = PossibleValuesParser::new(["constant", "cosine-up", "cosine-down"]))]
+    rho_schedule: String,
+    /// Where in the run the noise begins, 0 to 1; before it there is none, and with --batch-mode shared only plain steps
+    #[arg(long, value_name = "FRACTION", default_value_t = 0.0, allow_negative_numbers = true)]
+    rho_start: f32,
+    /// Where in the run the noise ends, 0 to 1
+    #[arg(long, value_name = "FRACTION", default_value_t = 1.0, allow_negative_numbers = true)]
+    rho_stop: f32,
+    /// How the copies' gradients become one: `mean`; `clean=LAMBDA` mixes that share of the gradient without noise in, for one more pass;
+    /// `softmax=TAU` weighs each by exp(-loss/TAU), so that the better count more (with TAU below 0 the worse), for one more forward pass of each
+    #[arg(long, value_name = "RULE", default_value = "mean", value_parser = combine)]
+    combine: Combine,
 }
 
 #[derive(Args)]
@@ -328,7 +367,7 @@ struct Bench {
     #[arg(long, value_name = "K")]
     population: Option<u32>,
     /// Distribution of the noise
-    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(["gaussian", "rademacher"]))]
+    #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
@@ -388,7 +427,78 @@ impl Reading {
 }
 
 fn distribution(name: &str) -> Distribution {
-    if name == "rademacher" { Distribution::Rademacher } else { Distribution::Gaussian }
+    match name {
+        "rademacher" => Distribution::Rademacher,
+        "uniform" => Distribution::Uniform,
+        _ => Distribution::Gaussian,
+    }
+}
+
+/// Kinds of parameters, separated by commas.
+fn targets(text: &str) -> Result<NoiseTargets, String> {
+    let mut targets = NoiseTargets { weights: false, ..NoiseTargets::WEIGHTS };
+    for kind in text.split(',') {
+        let taken = match kind {
+            "weights" => &mut targets.weights,
+            "biases" => &mut targets.biases,
+            "gains" => &mut targets.gains,
+            _ => return Err(format!("`{kind}` is none of weights, biases, gains")),
+        };
+        *taken = true;
+    }
+    Ok(targets)
+}
+
+/// The first and the last of a range of layers.
+fn layers(text: &str) -> Result<(u16, u16), String> {
+    let number = |text: &str| text.parse::<u16>().ok().filter(|&layer| layer > 0);
+    let range = match text.split_once('-') {
+        None => number(text).map(|layer| (layer, layer)),
+        Some((first, "")) => number(first).map(|first| (first, u16::MAX)),
+        Some((first, last)) => number(first).zip(number(last)).filter(|(first, last)| first <= last),
+    };
+    range.ok_or_else(|| "layers are a number from 1 on or a range, for example 2, 2-4 or 2-".into())
+}
+
+/// A way to combine, with its number.
+fn combine(text: &str) -> Result<Combine, String> {
+    let number = |text: &str| text.parse().map_err(|_| format!("`{text}` is no number"));
+    match text.split_once('=') {
+        None if text == "mean" => Ok(Combine::Mean),
+        Some(("clean", lambda)) => Ok(Combine::Clean { lambda: number(lambda)? }),
+        Some(("softmax", tau)) => Ok(Combine::Softmax { tau: number(tau)? }),
+        _ => Err("it is mean, clean=LAMBDA or softmax=TAU, for example clean=0.5 or softmax=0.1".into()),
+    }
+}
+
+impl From<Method> for MethodOptions {
+    fn from(method: Method) -> Self {
+        let (first_layer, last_layer) = method.noise_layers.unwrap_or((0, u16::MAX));
+        MethodOptions {
+            scale_rule: match &*method.scale_rule {
+                "filter-exact" => ScaleRule::FilterExact,
+                "weight" => ScaleRule::Weight,
+                "absolute" => ScaleRule::Absolute,
+                _ => ScaleRule::Filter,
+            },
+            batch_mode: match &*method.batch_mode {
+                "split" => BatchMode::Split,
+                "fresh" => BatchMode::Fresh,
+                _ => BatchMode::Shared,
+            },
+            targets: NoiseTargets { first_layer, last_layer, ..method.targets },
+            rho_schedule: RhoSchedule {
+                course: match &*method.rho_schedule {
+                    "cosine-up" => RhoCourse::CosineUp,
+                    "cosine-down" => RhoCourse::CosineDown,
+                    _ => RhoCourse::Constant,
+                },
+                start: method.rho_start,
+                stop: method.rho_stop,
+            },
+            combine: method.combine,
+        }
+    }
 }
 
 /// Three sizes of at least 1, separated by `x`.
@@ -470,6 +580,7 @@ impl From<Train> for TrainOptions {
             rho: train.rho,
             noise: distribution(&train.noise),
             antithetic: !train.no_antithetic,
+            method: train.method.into(),
             label_smoothing: train.label_smoothing,
             init: match &*train.init {
                 "he" => Rule::He,

@@ -9,8 +9,8 @@
 //! }
 //! ```
 //!
-//! The modules, in the order in which to read them: [`cli`] and [`options`] say what is asked for, [`data`] and [`parts`] bring the samples,
-//! [`entry`] and [`any_network`] the networks, [`augmentation`], [`training`] and [`engine`] train, [`evaluation`] and [`metrics`] judge, [`model`] and
+//! The modules, in the order in which to read them: [`cli`], [`options`] and [`method`] say what is asked for, [`data`] and [`parts`] bring the samples,
+//! [`entry`] and [`any_network`] the networks, [`augmentation`], [`supply`], [`training`], [`tally`] and [`engine`] train, [`evaluation`] and [`metrics`] judge, [`model`] and
 //! [`output`] write.
 #![forbid(unsafe_code)]
 
@@ -26,6 +26,7 @@ pub mod evaluation;
 pub mod failure;
 pub mod interrupt;
 pub mod memory;
+pub mod method;
 pub mod metrics;
 pub mod model;
 pub mod options;
@@ -35,6 +36,8 @@ pub mod progress;
 pub mod sheet;
 pub mod statistics;
 pub mod summary;
+pub mod supply;
+pub mod tally;
 pub mod target;
 pub mod training;
 

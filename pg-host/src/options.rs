@@ -7,13 +7,13 @@ use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
-use pg_core::population::Population;
 use pg_core::schedule::{Course, Schedule};
 use serde::{Serialize, Serializer};
 
 use crate::augmentation::Augmentation;
 use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
+use crate::method::MethodOptions;
 use crate::model::one_line;
 use crate::training::Recipe;
 
@@ -118,6 +118,9 @@ pub struct TrainOptions {
     pub noise: Distribution,
     /// Members in pairs θ+ε, θ-ε.
     pub antithetic: bool,
+    /// What else there is to the population gradient.
+    #[serde(flatten)]
+    pub method: MethodOptions,
     /// In [0, 1).
     #[serde(serialize_with = "as_written")]
     pub label_smoothing: f32,
@@ -259,6 +262,7 @@ impl TrainOptions {
         need(self.sam.is_none() || self.population == 0, "population", "0 with --sam, which replaces it", self.population)?;
         need(self.population <= MOST_MEMBERS, "population", "between 0 and 4096 (8 is usual: each member costs a pass)", self.population)?;
         need(self.rho >= 0.0 && self.rho.is_finite(), "rho", "a finite number of at least 0 (0.3 to 0.6 is usual)", self.rho)?;
+        self.method.check(self.population)?;
         need((0.0..1.0).contains(&self.label_smoothing), "label-smoothing", "at least 0 and below 1", self.label_smoothing)?;
         need((0.0..=0.9).contains(&self.validation), "validation", "a fraction between 0 and 0.9", self.validation)?;
         need(self.threads <= MOST_THREADS, "threads", "between 0 and 256 (0 chooses)", self.threads)
@@ -303,7 +307,7 @@ impl TrainOptions {
             clip_value: self.clip_value,
             average: self.ema,
             sam: self.sam,
-            population: Population { members: self.population, rho: self.rho, distribution: self.noise, antithetic: self.antithetic },
+            population: self.method.population(self.population, self.rho, self.noise, self.antithetic),
             loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
             initialise: Initialise { rule: self.init, zero_residuals: self.zero_residuals },
             augmentation: self.augmentation,
@@ -377,6 +381,7 @@ fn course_name<S: Serializer>(course: &Course, to: S) -> Result<S::Ok, S::Error>
 fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(match noise {
         Distribution::Gaussian => "gaussian",
+        Distribution::Uniform => "uniform",
         Distribution::Rademacher => "rademacher",
     })
 }

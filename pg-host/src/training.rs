@@ -10,7 +10,7 @@ use pg_core::layers::SegmentKind;
 use pg_core::loss::Loss;
 use pg_core::noise::{Purpose, Stream};
 use pg_core::optimiser::Optimiser;
-use pg_core::population::Population;
+use pg_core::population::{BatchMode, Estimate, Population, StepError};
 use pg_core::schedule::Schedule;
 use pg_core::{Widest, average, clip, sam};
 
@@ -19,6 +19,8 @@ use crate::augmentation::{Augmentation, Gatherer};
 use crate::data::Samples;
 use crate::engine::Task;
 use crate::memory::Memory;
+use crate::supply::Supply;
+use crate::tally::Tally;
 
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -63,9 +65,9 @@ impl Recipe {
         samples.div_ceil(self.batch)
     }
 
-    /// Passes over each sample in a step: one for each member; 1 without a population, 2 with sharpness-aware minimisation.
-    pub fn passes(&self) -> u64 {
-        u64::from(self.population.members.max(1)) * if self.sam.is_some() { 2 } else { 1 }
+    /// Passes over each sample of the batch in `step` of `steps`: those of the population, twice with sharpness-aware minimisation.
+    pub fn passes(&self, step: u32, steps: u32) -> u64 {
+        u64::from(self.population.at(step, steps).passes()) * if self.sam.is_some() { 2 } else { 1 }
     }
 
     /// The ranges of the parameters that are trained, each with its optimiser: neighbours that are treated alike are one.
@@ -100,6 +102,13 @@ pub enum End {
     Complete,
     /// The observer stopped it.
     Stopped,
+    /// More than 1 % of the members were skipped.
+    Unstable {
+        /// The epoch, from 1.
+        epoch: u32,
+        /// The step in it, from 1.
+        step: u32,
+    },
     /// The loss or a parameter was no longer a finite number.
     Diverged {
         /// The epoch, from 1.
@@ -119,6 +128,8 @@ pub struct Trained {
     pub steps: u32,
     /// Passes of a member over a sample, forward and back.
     pub passes: u64,
+    /// Members that were made, and skipped.
+    pub members: Tally,
     /// The mean loss of the steps of the last epoch that had any, in nats.
     pub loss_nats: f64,
     /// Threads that were used.
@@ -138,7 +149,9 @@ pub const MEASURED: usize = 10_000;
 pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, observer: &mut dyn Observer) -> Trained {
     let Recipe { population, loss, seed, threads, .. } = *recipe;
     let batch_size = recipe.batch.min(samples.len());
-    let mut engine = network.engine(Task { population, loss, seed, batch: batch_size, threads });
+    let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
+    let steps = recipe.epochs * steps_per_epoch;
+    let mut engine = network.engine(Task { population, steps, loss, seed, batch: batch_size, threads });
     let mut parameters = network.initialise(recipe.initialise, seed);
     let [mut gradient, mut snapshot] = [(); 2].map(|()| Memory::zeros(parameters.len()));
     let mut state = Memory::zeros(recipe.optimiser.slots() * parameters.len());
@@ -146,24 +159,41 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
     let mut mean = recipe.average.map(|_| parameters.clone());
     let updates = recipe.updates(network);
     snapshot.copy_from_slice(&parameters);
-    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, batch_size);
+    let gathered = if population.batch == BatchMode::Fresh { engine.at_once() } else { batch_size };
+    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, gathered);
     let mut order: Vec<u32> = Vec::with_capacity(samples.len());
-    let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
-    let steps = recipe.epochs * steps_per_epoch;
-    let (mut step, mut passes, mut loss_nats) = (0, 0, 0.0);
+    let (mut step, mut passes, mut tally, mut loss_nats) = (0, 0, Tally::default(), 0.0);
     let mut end = End::Complete;
     'run: for epoch in 0..recipe.epochs {
         shuffle(seed, epoch, samples.len(), &mut order);
         let mut sum = 0.0;
-        for (i, members) in order.chunks(batch_size).enumerate() {
-            let batch = gatherer.gather(seed, epoch, samples, members);
+        for (i, first) in (0..order.len()).step_by(batch_size).enumerate() {
+            let taken = first..order.len().min(first + batch_size);
+            let count = taken.len();
+            let mut batch = Supply::new(&mut gatherer, &population, (seed, epoch), samples, &order, taken);
             let diverged = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
-            let mut result = engine.gradient(step, &parameters, &batch, &mut gradient);
+            let mut result = engine.gradient(step, &parameters, &mut batch, &mut gradient);
             if let (Some(rho), Ok(_)) = (recipe.sam, result) {
                 sam::ascend::<Widest>(rho, &parameters, &gradient, &mut uphill);
-                result = engine.gradient(step, &uphill, &batch, &mut gradient);
+                result = engine.gradient(step, &uphill, &mut batch, &mut gradient);
             }
-            let Ok(loss) = result else {
+            let made = population.at(step, steps).members.max(1);
+            let (void, skipped) = match result {
+                Ok(estimate) => (false, estimate.skipped),
+                Err(error) => (error == StepError::NonFiniteGradient, made),
+            };
+            if (void || result.is_ok()) && tally.count(made, skipped) {
+                end = End::Unstable { epoch: epoch + 1, step: i as u32 + 1 };
+                break 'run;
+            }
+            if void {
+                // It changes nothing, but for the parameters being good: their losses were finite.
+                snapshot.copy_from_slice(&parameters);
+                passes += recipe.passes(step, steps) * count as u64;
+                step += 1;
+                continue;
+            }
+            let Ok(Estimate { loss, .. }) = result else {
                 // The parameters that led here are no good: those before them are the last with a finite loss.
                 parameters.copy_from_slice(&snapshot);
                 step = step.saturating_sub(1);
@@ -190,13 +220,13 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
             if let (Some(decay), Some(mean)) = (recipe.average, &mut mean) {
                 average::update::<Widest>(decay, step, &parameters, mean);
             }
+            passes += recipe.passes(step, steps) * count as u64;
             step += 1;
-            passes += recipe.passes() * members.len() as u64;
             sum += f64::from(loss);
             loss_nats = sum / (i + 1) as f64;
-            let stopped = !observer.step(members.len(), loss);
+            let stopped = !observer.step(count, loss);
             // What is to be saved is held to the same rule: the last step has no other loss after it.
-            if (stopped || step == steps) && engine.gradient(step, &parameters, &batch, &mut gradient).is_err() {
+            if (stopped || step == steps) && engine.gradient(step, &parameters, &mut batch, &mut gradient).is_err() {
                 parameters.copy_from_slice(&snapshot);
                 step -= 1;
                 end = diverged;
@@ -213,7 +243,7 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
     let epochs = step / steps_per_epoch.max(1);
     // Of a run that diverged the parameters are those before; an average of finite parameters is finite.
     let parameters = measured(network, mean.as_ref().unwrap_or(&parameters), samples, batch_size);
-    Trained { parameters, epochs, steps: step, passes, loss_nats, threads: engine.threads(), end }
+    Trained { parameters, epochs, steps: step, passes, members: tally, loss_nats, threads: engine.threads(), end }
 }
 
 /// The parameters with running statistics measured on the first [`MEASURED`] samples, in batches of the size that was trained with.

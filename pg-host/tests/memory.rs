@@ -5,7 +5,6 @@ use std::alloc::System;
 use pg_core::initialise::Initialise;
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Optimiser, Sgd};
-use pg_core::perturbation::Distribution;
 use pg_core::population::Population;
 use pg_core::schedule::{Course, Schedule};
 use pg_host::data::Samples;
@@ -54,7 +53,7 @@ fn run(members: u32, threads: usize) -> (usize, usize) {
         clip_value: None,
         average: None,
         sam: None,
-        population: Population { members, rho: 0.5, distribution: Distribution::Gaussian, antithetic: true },
+        population: Population::new(members, 0.5),
         loss: Loss::CrossEntropy { label_smoothing: 0.0 },
         initialise: Initialise::AUTO,
         augmentation: "shift=1,flip,noise=0.1,cutout=3,mixup=0.2".parse().unwrap(),

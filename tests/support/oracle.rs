@@ -2,6 +2,7 @@
 //! the generator of the masks. A network is read from the text of its type ([`text`]), so that each stands in a test once.
 
 mod layers;
+pub mod population;
 mod text;
 
 use pg_core::Network;

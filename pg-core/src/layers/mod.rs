@@ -46,11 +46,11 @@ use crate::shape::{Shape, Shaped};
 /// What a range of parameters is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentKind {
-    /// A matrix of weights, filter by filter: noised.
+    /// A matrix of weights, filter by filter.
     Weight,
-    /// One summand for each filter or channel: not noised.
+    /// One summand for each filter or channel.
     Bias,
-    /// One factor for each channel, of a normalisation: not noised.
+    /// One factor for each channel, of a normalisation.
     Gain,
     /// Running means of a normalisation: measured ([`Layer::estimate`]), neither trained nor noised.
     Mean,
@@ -62,6 +62,11 @@ impl SegmentKind {
     /// Whether an optimiser may change the range; the others have no gradient.
     pub const fn is_trained(self) -> bool {
         !matches!(self, SegmentKind::Mean | SegmentKind::Variance)
+    }
+
+    /// Whether the range is the first of a layer; layers are numbered by these, from 1.
+    pub const fn begins_layer(self) -> bool {
+        matches!(self, SegmentKind::Weight | SegmentKind::Gain)
     }
 }
 

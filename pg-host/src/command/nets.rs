@@ -5,6 +5,7 @@ use serde_json::json;
 use super::{columns, json_text};
 use crate::any_network::DEVICE_BATCH;
 use crate::entry::Entry;
+use crate::method::layers;
 use crate::progress::grouped;
 
 pub(super) fn run(networks: &[Entry], json: bool) -> String {
@@ -43,6 +44,7 @@ fn object(entry: &Entry) -> serde_json::Value {
         "classes": sizes.outputs,
         "params": sizes.params - sizes.statistics,
         "statistics": sizes.statistics,
+        "layers": layers(&entry.network().segments()),
         "macs": sizes.macs,
         "inference_ram_bytes": sizes.inference_ram_bytes,
         "training_ram_bytes": sizes.training_ram_bytes,

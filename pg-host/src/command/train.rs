@@ -19,6 +19,7 @@ use crate::options::TrainOptions;
 use crate::output::check_writable;
 use crate::parts::{TEST_SHARE, divide, prepare};
 use crate::progress::{Progress, grouped, seconds};
+use crate::tally::Tally;
 use crate::training::{End, Observer, Trained, train};
 use crate::{choose, interrupt, target};
 
@@ -47,6 +48,7 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     let (shape, classes) = (divided.data.shape, divided.data.classes.len());
     let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
     options.augmentation.check(shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
+    options.method.check_network(entry.name(), &entry.network().segments())?;
     let prepared = prepare(divided, options.validation, options.seed)?;
     let recipe = options.recipe();
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
@@ -75,8 +77,14 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
     let path = options.out.display().to_string();
     let rho = if options.population > 0 { " or a smaller --rho" } else { "" };
     let diverged = |kept: String| {
-        let End::Diverged { epoch, step } = trained.end else { return Ok(()) };
-        let what = "the loss was no longer a finite number";
+        let (what, epoch, step) = match trained.end {
+            End::Complete | End::Stopped => return Ok(()),
+            End::Diverged { epoch, step } => ("the loss was no longer a finite number".into(), epoch, step),
+            End::Unstable { epoch, step } => {
+                let Tally { made, skipped } = trained.members;
+                (format!("the loss was no finite number for {skipped} of {made} members, more than 1 %,"), epoch, step)
+            }
+        };
         Err(anyhow!("{what} in step {step} of epoch {epoch}: try a smaller --rate{rho}; {kept}"))
     };
     if trained.steps == 0 {
@@ -162,7 +170,7 @@ impl Report<'_> {
     }
 
     fn json(&self, [train, validation, test]: [usize; 3]) -> String {
-        json_text(&json!({
+        let mut report = json!({
             "data": self.name,
             "net": self.entry.name(),
             "options": self.options,
@@ -179,7 +187,11 @@ impl Report<'_> {
             "lanes": target::LANES,
             "hardware_fma": target::HARDWARE_FMA,
             "model": {"path": self.path, "bytes": self.bytes},
-        }))
+        });
+        if self.trained.members.skipped > 0 {
+            report["skipped_members"] = json!(self.trained.members.skipped);
+        }
+        json_text(&report)
     }
 
     fn text(&self, [train, _, test]: [usize; 3]) -> String {
@@ -191,13 +203,17 @@ impl Report<'_> {
             1 => format!("a population of one noisy copy, ρ = {}", options.rho),
             k => format!("a population of {k} noisy copies, ρ = {}", options.rho),
         };
+        let skipped = match trained.members {
+            Tally { skipped: 0, .. } => String::new(),
+            Tally { made, skipped } => format!(", {skipped} of {} members skipped", grouped(made)),
+        };
         let end = if trained.end == End::Stopped { format!(" (stopped, {} were asked for)", options.epochs) } else { String::new() };
         let worst = self.test.per_class.iter().min_by(|a, b| a.f1.total_cmp(&b.f1)).filter(|worst| worst.f1 < 1.0);
         let worst = worst.map(|worst| format!("worst class    `{}`, F1 {:.3} on {} samples\n", worst.name, worst.f1, worst.support));
         let validation = self.validation.as_ref().map(|scores| format!("validation F1  {:.4}\n", scores.macro_f1)).unwrap_or_default();
         format!(
             "{net} ({parameters} parameters) with {how}\n\
-             learnt from {train} samples of {name}: {epochs} epochs{end} in {time}, loss {loss:.4} nats, {passes} passes a second\n\n\
+             learnt from {train} samples of {name}: {epochs} epochs{end} in {time}, loss {loss:.4} nats, {passes} passes a second{skipped}\n\n\
              on {test} samples that it never saw\n\
              macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\n{worst}{validation}\n\
              wrote {path} ({bytes} bytes)\n\n{next}",

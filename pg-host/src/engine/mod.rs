@@ -7,18 +7,21 @@ mod serial;
 
 use pg_core::Network;
 use pg_core::loss::Loss;
-use pg_core::population::{Batch, Population, StepError};
+use pg_core::population::{BatchMode, Estimate, Population, Source, StepError};
 
 /// Computes the gradient of a step.
 pub trait Engine: Send {
-    /// Writes the population gradient of `step` at `parameters` over `batch` to `gradient` and returns the mean loss of the members.
+    /// Writes the population gradient of `step` at `parameters` over the samples of `source` to `gradient`.
     ///
     /// # Errors
-    /// When a loss is not finite; `gradient` is then spoilt.
+    /// When no loss or not all of the gradient is finite; `gradient` is then spoilt.
     ///
     /// # Panics
-    /// When the batch is larger than the engine was made for.
-    fn gradient(&mut self, step: u32, parameters: &[f32], batch: &Batch, gradient: &mut [f32]) -> Result<f32, StepError>;
+    /// When a member sees more samples than the engine was made for.
+    fn gradient(&mut self, step: u32, parameters: &[f32], source: &mut dyn Source, gradient: &mut [f32]) -> Result<Estimate, StepError>;
+
+    /// The most samples that it asks a source for at once, when its members see different samples.
+    fn at_once(&self) -> usize;
 
     /// How many threads it uses.
     fn threads(&self) -> usize;
@@ -29,11 +32,13 @@ pub trait Engine: Send {
 pub struct Task {
     /// The members and their noise.
     pub population: Population,
+    /// Steps of the run, for the schedule of the noise.
+    pub steps: u32,
     /// What is minimised.
     pub loss: Loss,
     /// The seed of the noise.
     pub seed: u64,
-    /// The most samples in a batch.
+    /// The most samples in a batch: those of a step, or with [`BatchMode::Fresh`](pg_core::population::BatchMode::Fresh) those of a member.
     pub batch: usize,
     /// Threads to use; 0 chooses: one for small steps, else one for each core.
     pub threads: usize,
@@ -45,17 +50,19 @@ const WORTH_THREADS: f64 = 50e6;
 impl Task {
     /// Floating-point operations of a step, two for each multiply-add.
     fn flops<N: Network>(&self) -> f64 {
-        2.0 * N::TRAINING_MACS as f64 * self.batch as f64 * f64::from(self.population.members.max(1))
+        2.0 * N::TRAINING_MACS as f64 * self.batch as f64 * f64::from(self.population.passes())
     }
 
-    /// The number of threads that can be of use: no more than there are units of members to hand out.
+    /// The number of threads that can be of use: no more than there are passes to hand out.
     fn threads<N: Network>(&self) -> usize {
         let wanted = match self.threads {
             0 if self.flops::<N>() < WORTH_THREADS => 1,
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        wanted.min(self.population.members.div_ceil(parallel::unit(&self.population)) as usize).max(1)
+        let fresh = self.population.batch == BatchMode::Fresh;
+        let samples = self.batch * if fresh { self.population.members.max(1) as usize } else { 1 };
+        wanted.min(parallel::count::<N>(&self.population, samples)).max(1)
     }
 
     /// The engine for network `N`.
@@ -75,24 +82,24 @@ impl Task {
 mod tests {
     use pg_core::initialise::Initialise;
     use pg_core::loss::Targets;
-    use pg_core::perturbation::Distribution;
+    use pg_core::population::{Batch, SHARD};
     use pg_core::zoo::{Mlp9x24x11, Mlp64x32x10};
 
     use super::*;
 
     /// The bits of the gradient and of the loss at the second step.
     fn bits<N: Network>(members: u32, antithetic: bool, samples: usize, threads: usize) -> (Vec<u32>, u32, usize) {
-        let population = Population { members, rho: 0.5, distribution: Distribution::Gaussian, antithetic };
-        let task = Task { population, loss: Loss::CrossEntropy { label_smoothing: 0.1 }, seed: 7, batch: samples, threads };
+        let population = Population { antithetic, ..Population::new(members, 0.5) };
+        let task = Task { population, steps: 2, loss: Loss::CrossEntropy { label_smoothing: 0.1 }, seed: 7, batch: samples, threads };
         let mut engine = task.engine::<N>();
         let mut parameters = vec![0.0; N::PARAMS];
         Initialise::AUTO.write::<N>(3, &mut parameters);
         let inputs: Vec<f32> = (0..samples * N::INPUT.len()).map(|i| (i % 29) as f32 / 29.0 - 0.3).collect();
         let labels: Vec<u16> = (0..samples).map(|i| (i * 7 % N::OUTPUTS) as u16).collect();
-        let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples };
+        let mut batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples };
         let mut gradient = vec![f32::NAN; N::PARAMS];
-        engine.gradient(0, &parameters, &batch, &mut gradient).unwrap();
-        let loss = engine.gradient(1, &parameters, &batch, &mut gradient).unwrap();
+        engine.gradient(0, &parameters, &mut batch, &mut gradient).unwrap();
+        let loss = engine.gradient(1, &parameters, &mut batch, &mut gradient).unwrap().loss;
         (gradient.iter().map(|g| g.to_bits()).collect(), loss.to_bits(), engine.threads())
     }
 
@@ -105,8 +112,8 @@ mod tests {
                 for threads in [2, 3, 8] {
                     let other = bits::<Mlp64x32x10>(members, antithetic, samples, threads);
                     assert!(gradient == other.0 && loss == other.1, "K={members} {antithetic} N={samples} T={threads}");
-                    let pairs = members.div_ceil(if antithetic { 2 } else { 1 }) as usize;
-                    assert_eq!(other.2, threads.min(pairs).max(1));
+                    let passes = members.max(1) as usize * samples.div_ceil(SHARD);
+                    assert_eq!(other.2, threads.min(passes));
                 }
             }
         }
@@ -116,11 +123,11 @@ mod tests {
     #[test]
     fn a_loss_that_is_not_finite_is_an_error_in_every_engine() {
         for threads in [1, 2] {
-            let population = Population { members: 4, rho: 0.5, distribution: Distribution::Gaussian, antithetic: true };
-            let task = Task { population, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 1, threads };
+            let population = Population::new(4, 0.5);
+            let task = Task { population, steps: 1, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 1, threads };
             let mut engine = task.engine::<Mlp9x24x11>();
-            let batch = Batch { inputs: &[f32::NAN; 9], targets: Targets::Classes(&[0]), samples: 1 };
-            let result = engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &batch, &mut [0.0; Mlp9x24x11::PARAMS]);
+            let mut batch = Batch { inputs: &[f32::NAN; 9], targets: Targets::Classes(&[0]), samples: 1 };
+            let result = engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
             assert_eq!(result, Err(StepError::NonFiniteLoss));
         }
     }
