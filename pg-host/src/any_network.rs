@@ -8,7 +8,7 @@ use pg_core::form::{Form, Samples, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::Segment;
 use pg_core::model_file::{Model, ModelError};
-use pg_core::perturbation::{mirror, noise_scales, perturb};
+use pg_core::perturbation::mirror;
 use pg_core::population::{Population, SHARD, Workspace, estimate, infer};
 use pg_core::{Network, Shape, Widest};
 
@@ -170,13 +170,17 @@ impl<N: Network> AnyNetwork for Known<N> {
     fn make_members(&self, population: Population, seed: u64) -> MakeMembers {
         let (mut scales, mut member) = (Memory::zeros(N::FILTERS), Memory::zeros(N::PARAMS));
         Box::new(move |step, parameters| {
-            noise_scales::<N, Widest>(population.rho, parameters, &mut scales);
+            population.noise.scales::<N, Widest>(parameters, &mut scales);
+            let factored = population.noise.is_factored::<N>();
             for (pair, second) in (0..population.members).map(|member| population.place(member)) {
-                if second {
+                if factored {
+                    let stream = population.stream(seed, step, pair);
+                    population.noise.factors::<N, Widest>(&stream, &scales, second, 1, &mut member);
+                } else if second {
                     mirror::<Widest>(parameters, &mut member);
                 } else {
                     let stream = population.stream(seed, step, pair);
-                    perturb::<N, Widest>(population.distribution, &stream, parameters, &scales, &mut member);
+                    population.noise.perturb::<N, Widest>(&stream, parameters, &scales, &mut member);
                 }
             }
         })

@@ -189,7 +189,7 @@ impl Subject {
                 (self.make_members)(step, &self.parameters);
                 step += 1;
             });
-            number = time(seconds / 8.0, || numbers(self.population.distribution, step)) / NUMBERS as f64;
+            number = time(seconds / 8.0, || numbers(self.population.noise.distribution, step)) / NUMBERS as f64;
         }
         self.rounds.push(Round {
             seconds: took,
@@ -210,6 +210,7 @@ impl Subject {
                 Distribution::Gaussian => "gaussian",
                 Distribution::Uniform => "uniform",
                 Distribution::Rademacher => "rademacher",
+                Distribution::RankOne => "rank1",
             },
             threads: 1,
             us_per_step: time * 1e6,
@@ -239,7 +240,8 @@ fn numbers(distribution: Distribution, step: u32) {
     let (stream, mut numbers) = (Stream::new(1, Purpose::Members, black_box(step), 0), [0.0; NUMBERS]);
     match distribution {
         Distribution::Gaussian => stream.normals::<Widest>(0, &mut numbers),
-        Distribution::Rademacher => stream.signs(0, &mut numbers),
+        Distribution::Uniform => stream.uniforms::<Widest>(0, &mut numbers),
+        Distribution::Rademacher | Distribution::RankOne => stream.signs(0, &mut numbers),
     }
     black_box(numbers);
 }

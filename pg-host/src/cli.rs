@@ -184,7 +184,8 @@ struct Train {
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
     #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
     rho: f32,
-    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make
+    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make, `rank1` (a sign for each filter
+    /// times one for each of its weights) cheapest: where all layers with weights are dense, members need no weights of their own
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted
@@ -231,7 +232,7 @@ struct Train {
 }
 
 /// The names of the distributions.
-const DISTRIBUTIONS: [&str; 3] = ["gaussian", "uniform", "rademacher"];
+const DISTRIBUTIONS: [&str; 4] = ["gaussian", "uniform", "rademacher", "rank1"];
 
 #[derive(Args)]
 struct Method {
@@ -429,6 +430,7 @@ impl Reading {
 fn distribution(name: &str) -> Distribution {
     match name {
         "rademacher" => Distribution::Rademacher,
+        "rank1" => Distribution::RankOne,
         "uniform" => Distribution::Uniform,
         _ => Distribution::Gaussian,
     }

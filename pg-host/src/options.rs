@@ -383,6 +383,7 @@ fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Er
         Distribution::Gaussian => "gaussian",
         Distribution::Uniform => "uniform",
         Distribution::Rademacher => "rademacher",
+        Distribution::RankOne => "rank1",
     })
 }
 

@@ -38,7 +38,7 @@ fn options_that_make_no_sense() {
         ("--threads 100000", "--threads"),
         ("--epochs 1000000 --batch 1 --data fashion-tiny --population 0 --seed x", "--seed"),
         ("--schedule sine", "[possible values: constant, cosine]"),
-        ("--noise white", "[possible values: gaussian, rademacher]"),
+        ("--noise white", "[possible values: gaussian, uniform, rademacher, rank1]"),
         ("--net lenet", "there is no network called `lenet`; there are mlp-64-64-32-10,"),
         ("--augment rotate=3", "there is no augmentation called `rotate`; there are shift=N, flip,"),
         ("--augment noise=-1", "`noise=-1` must be noise=S, S above 0"),

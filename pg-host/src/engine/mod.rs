@@ -60,6 +60,10 @@ impl Task {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
+        if self.population.is_side_by_side::<N>() {
+            // All members in one pass, shard after shard: there is nothing to hand out.
+            return 1;
+        }
         let fresh = self.population.batch == BatchMode::Fresh;
         let samples = self.batch * if fresh { self.population.members.max(1) as usize } else { 1 };
         wanted.min(parallel::count::<N>(&self.population, samples)).max(1)
