@@ -2,8 +2,9 @@
 //!
 //! A step is the whole of it: noise, members, forward, loss, backward, optimiser. Its GFLOP/s count only the needed work: two for each
 //! multiply-add of the forward pass, the weight gradients, and the input gradients except the first layer's. The peak is the best of
-//! several numbers of independent chains of fused multiply-adds over the vector widths. Both are measured in turn, round by round, and the
-//! share is the median of the rounds' ratios: other work on the machine disturbs both alike. Nothing here judges what it measures.
+//! several numbers of independent chains of fused multiply-adds over the vector widths. Both are measured in turn, round by round, each as
+//! the fastest of many short runs, and the share is the median of the rounds' ratios: so other work on the machine disturbs both alike.
+//! Nothing here judges what it measures.
 //!
 //! The noise's share is the time to make all members of a step (the scales of the noise, its random numbers, θ+ε, θ-ε) and no more, over
 //! the time of the step. Beside it stands what one random number costs by itself, a standard normal or a sign.
@@ -17,7 +18,7 @@ use pg_core::loss::{Loss, Targets};
 use pg_core::noise::{GROUP, Purpose, Stream};
 use pg_core::optimiser::Sgd;
 use pg_core::perturbation::{Distribution, Noise};
-use pg_core::population::{Batch, Population};
+use pg_core::population::{Batch, BatchMode, Population};
 use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
 use serde::Serialize;
 
@@ -49,6 +50,8 @@ pub struct Step {
     pub population: u32,
     /// The distribution of the noise.
     pub noise: &'static str,
+    /// Which samples a member sees.
+    pub batch_mode: &'static str,
     /// Always 1 here.
     pub threads: usize,
     /// The median of the rounds.
@@ -89,7 +92,7 @@ pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure
     let mut subjects = Vec::new();
     for (net, batch, members) in choose(networks, options)? {
         for members in members {
-            subjects.push(Subject::new(net, batch, members, options.noise));
+            subjects.push(Subject::new(net, batch, members, options));
         }
     }
     let seconds = options.seconds / ROUNDS as f64;
@@ -140,17 +143,18 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(entry: &Entry, samples: usize, members: u32, distribution: Distribution) -> Self {
+    fn new(entry: &Entry, samples: usize, members: u32, options: &BenchOptions) -> Self {
         let network = entry.network();
         let sizes = network.sizes();
-        let population = Population { noise: Noise { distribution, ..Noise::new(0.3) }, ..Population::new(members, 0.3) };
+        let noise = Noise { distribution: options.noise, ..Noise::new(0.3) };
+        let population = Population { noise, batch: options.batch_mode, ..Population::new(members, 0.3) };
         let mut inputs = Memory::zeros(samples * sizes.input.len());
         inputs.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
         Self {
             net: entry.name(),
             samples,
             population,
-            flops: 2.0 * sizes.training_macs as f64 * samples as f64 * f64::from(members.max(1)),
+            flops: 2.0 * sizes.training_macs as f64 * samples as f64 * f64::from(population.passes()),
             engine: network.engine(Task {
                 population,
                 steps: 1,
@@ -189,7 +193,7 @@ impl Subject {
                 (self.make_members)(step, &self.parameters);
                 step += 1;
             });
-            number = time(seconds / 8.0, || numbers(self.population.noise.distribution, step)) / NUMBERS as f64;
+            number = time(seconds / 8.0, || numbers(self.population.noise.distribution, step)) / (CHUNKS * NUMBERS) as f64;
         }
         self.rounds.push(Round {
             seconds: took,
@@ -212,6 +216,7 @@ impl Subject {
                 Distribution::Rademacher => "rademacher",
                 Distribution::RankOne => "rank1",
             },
+            batch_mode: if self.population.batch == BatchMode::Split { "split" } else { "shared" },
             threads: 1,
             us_per_step: time * 1e6,
             gflops: self.flops / time / 1e9,
@@ -222,28 +227,34 @@ impl Subject {
     }
 }
 
-/// Seconds that `work` takes, the mean of as many runs as fit into `seconds`, one at least.
+/// Seconds that `work` takes, the fastest of as many runs as fit into `seconds`, one at least.
 fn time(seconds: f64, mut work: impl FnMut()) -> f64 {
-    let (start, mut runs) = (Instant::now(), 0.0);
-    while runs == 0.0 || start.elapsed().as_secs_f64() < seconds {
+    let (start, mut fastest) = (Instant::now(), f64::INFINITY);
+    while fastest.is_infinite() || start.elapsed().as_secs_f64() < seconds {
+        let run = Instant::now();
         work();
-        runs += 1.0;
+        fastest = fastest.min(run.elapsed().as_secs_f64());
     }
-    start.elapsed().as_secs_f64() / runs
+    fastest
 }
 
 /// Random numbers that are made at once when they are measured: what members are made of.
 const NUMBERS: usize = 4 * GROUP;
 
+/// How often in one run, which must be long beside the reading of the clock.
+const CHUNKS: usize = 64;
+
 /// Makes random numbers of the noise.
 fn numbers(distribution: Distribution, step: u32) {
     let (stream, mut numbers) = (Stream::new(1, Purpose::Members, black_box(step), 0), [0.0; NUMBERS]);
-    match distribution {
-        Distribution::Gaussian => stream.normals::<Widest>(0, &mut numbers),
-        Distribution::Uniform => stream.uniforms::<Widest>(0, &mut numbers),
-        Distribution::Rademacher | Distribution::RankOne => stream.signs(0, &mut numbers),
+    for group in (0..CHUNKS as u32).map(|chunk| chunk * (NUMBERS / GROUP) as u32) {
+        match distribution {
+            Distribution::Gaussian => stream.normals::<Widest>(group, &mut numbers),
+            Distribution::Uniform => stream.uniforms::<Widest>(group, &mut numbers),
+            Distribution::Rademacher | Distribution::RankOne => stream.signs(group, &mut numbers),
+        }
+        black_box(&numbers);
     }
-    black_box(numbers);
 }
 
 fn median(numbers: &[f64]) -> f64 {
@@ -285,12 +296,16 @@ impl fmt::Display for Report {
         writeln!(f, "peak of one thread: {:.0} GFLOP/s of fused multiply-adds", self.peak_gflops)?;
         writeln!(
             f,
-            "{:<18} {:>5} {:>3} {:<10} {:>10} {:>9} {:>14} {:>12} {:>10}",
+            "{:<18} {:>5} {:>3} {:<17} {:>10} {:>9} {:>14} {:>12} {:>10}",
             "net", "batch", "K", "noise", "µs/step", "GFLOP/s", "share of peak", "noise's part", "ns/number"
         )?;
         for step in &self.steps {
-            let noise = if step.population == 0 { "" } else { step.noise };
-            write!(f, "{:<18} {:>5} {:>3} {:<10} ", step.net, step.batch, step.population, noise)?;
+            let noise = match (step.population, step.batch_mode) {
+                (0, _) => String::new(),
+                (_, "shared") => step.noise.into(),
+                (_, mode) => format!("{} {mode}", step.noise),
+            };
+            write!(f, "{:<18} {:>5} {:>3} {:<17} ", step.net, step.batch, step.population, noise)?;
             write!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
             match step.population {
                 0 => writeln!(f)?,
@@ -309,15 +324,30 @@ mod tests {
     fn a_network_that_is_asked_for_has_its_usual_batch() {
         let zoo = crate::zoo();
         let nets = ["mlp-64-32-10", "mlp-9-24-11", "mlp-784-128-10"].map(String::from).to_vec();
-        let options = BenchOptions { nets, batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, json: false };
+        let options = BenchOptions {
+            nets,
+            batch: None,
+            population: None,
+            noise: Distribution::Gaussian,
+            batch_mode: BatchMode::Shared,
+            seconds: 0.001,
+            json: false,
+        };
         let batches: Vec<usize> = choose(&zoo, &options).unwrap().iter().map(|choice| choice.1).collect();
         assert_eq!(batches, [32, 64, 64]);
     }
 
     #[test]
     fn every_usual_step_is_measured_and_its_share_is_that_of_the_peak() {
-        let options =
-            BenchOptions { nets: vec![], batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, json: false };
+        let options = BenchOptions {
+            nets: vec![],
+            batch: None,
+            population: None,
+            noise: Distribution::Gaussian,
+            batch_mode: BatchMode::Shared,
+            seconds: 0.001,
+            json: false,
+        };
         let report = run(&crate::zoo(), &options).unwrap();
         assert_eq!(report.steps.len(), 4);
         assert!(report.peak_gflops > 0.0 && report.steps.iter().all(|step| step.share_of_peak > 0.0 && step.us_per_step > 0.0));

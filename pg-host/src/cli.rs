@@ -370,6 +370,9 @@ struct Bench {
     /// Distribution of the noise
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
+    /// Which samples a copy sees: `shared` all of the batch, `split` its own K-th of it
+    #[arg(long, value_name = "MODE", default_value = "shared", value_parser = PossibleValuesParser::new(["shared", "split"]))]
+    batch_mode: String,
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -436,6 +439,14 @@ fn distribution(name: &str) -> Distribution {
     }
 }
 
+fn batch_mode(name: &str) -> BatchMode {
+    match name {
+        "split" => BatchMode::Split,
+        "fresh" => BatchMode::Fresh,
+        _ => BatchMode::Shared,
+    }
+}
+
 /// Kinds of parameters, separated by commas.
 fn targets(text: &str) -> Result<NoiseTargets, String> {
     let mut targets = NoiseTargets { weights: false, ..NoiseTargets::WEIGHTS };
@@ -483,11 +494,7 @@ impl From<Method> for MethodOptions {
                 "absolute" => ScaleRule::Absolute,
                 _ => ScaleRule::Filter,
             },
-            batch_mode: match &*method.batch_mode {
-                "split" => BatchMode::Split,
-                "fresh" => BatchMode::Fresh,
-                _ => BatchMode::Shared,
-            },
+            batch_mode: batch_mode(&method.batch_mode),
             targets: NoiseTargets { first_layer, last_layer, ..method.targets },
             rho_schedule: RhoSchedule {
                 course: match &*method.rho_schedule {
@@ -539,8 +546,9 @@ impl From<Sub> for Command {
             }
             Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
-            Sub::Bench(Bench { net: nets, batch, population, noise, seconds, json }) => {
-                Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, json })
+            Sub::Bench(Bench { net: nets, batch, population, noise, batch_mode: mode, seconds, json }) => {
+                let (noise, batch_mode) = (distribution(&noise), batch_mode(&mode));
+                Command::Bench(BenchOptions { nets, batch, population, noise, batch_mode, seconds, json })
             }
         }
     }

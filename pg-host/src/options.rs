@@ -7,6 +7,7 @@ use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
+use pg_core::population::BatchMode;
 use pg_core::schedule::{Course, Schedule};
 use serde::{Serialize, Serializer};
 
@@ -221,6 +222,8 @@ pub struct BenchOptions {
     pub population: Option<u32>,
     /// The distribution of the noise.
     pub noise: Distribution,
+    /// Which samples a member sees.
+    pub batch_mode: BatchMode,
     /// How long to measure each step.
     pub seconds: f64,
     /// Print one JSON object.
