@@ -325,7 +325,8 @@ struct Train {
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
     #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
     rho: f32,
-    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make
+    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make, `rank1` (a sign for each filter
+    /// times one for each of its weights) cheapest: where all layers with weights are dense, members need no weights of their own
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted
@@ -382,7 +383,7 @@ struct Train {
 }
 
 /// The names of the distributions.
-const DISTRIBUTIONS: [&str; 3] = ["gaussian", "uniform", "rademacher"];
+const DISTRIBUTIONS: [&str; 4] = ["gaussian", "uniform", "rademacher", "rank1"];
 
 #[derive(Args)]
 struct Method {
@@ -526,6 +527,9 @@ struct Bench {
     /// Distribution of the noise
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
+    /// Which samples a copy sees: `shared` all of the batch, `split` its own K-th of it
+    #[arg(long, value_name = "MODE", default_value = "shared", value_parser = PossibleValuesParser::new(["shared", "split"]))]
+    batch_mode: String,
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -669,8 +673,17 @@ impl Reading {
 fn distribution(name: &str) -> Distribution {
     match name {
         "rademacher" => Distribution::Rademacher,
+        "rank1" => Distribution::RankOne,
         "uniform" => Distribution::Uniform,
         _ => Distribution::Gaussian,
+    }
+}
+
+fn batch_mode(name: &str) -> BatchMode {
+    match name {
+        "split" => BatchMode::Split,
+        "fresh" => BatchMode::Fresh,
+        _ => BatchMode::Shared,
     }
 }
 
@@ -721,11 +734,7 @@ impl From<Method> for MethodOptions {
                 "absolute" => ScaleRule::Absolute,
                 _ => ScaleRule::Filter,
             },
-            batch_mode: match &*method.batch_mode {
-                "split" => BatchMode::Split,
-                "fresh" => BatchMode::Fresh,
-                _ => BatchMode::Shared,
-            },
+            batch_mode: batch_mode(&method.batch_mode),
             targets: NoiseTargets { first_layer, last_layer, ..method.targets },
             rho_schedule: RhoSchedule {
                 course: match &*method.rho_schedule {
@@ -788,8 +797,9 @@ impl From<Sub> for Command {
             }
             Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
-            Sub::Bench(Bench { net: nets, batch, population, noise, seconds, layers, json }) => {
-                Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, layers, json })
+            Sub::Bench(Bench { net: nets, batch, population, noise, batch_mode: mode, seconds, layers, json }) => {
+                let (noise, batch_mode) = (distribution(&noise), batch_mode(&mode));
+                Command::Bench(BenchOptions { nets, batch, population, noise, batch_mode, seconds, layers, json })
             }
             Sub::Study(study) => Command::Study(study.into()),
             Sub::Gradient(arguments) => {

@@ -38,7 +38,7 @@ fn options_that_make_no_sense() {
         ("--threads 100000", "--threads"),
         ("--epochs 1000000 --batch 1 --data fashion-tiny --population 0 --seed x", "--seed"),
         ("--schedule sine", "[possible values: constant, step, exponential, cosine, one-cycle]"),
-        ("--noise white", "[possible values: gaussian, uniform, rademacher]"),
+        ("--noise white", "[possible values: gaussian, uniform, rademacher, rank1]"),
         ("--scale-rule layer", "[possible values: filter, filter-exact, weight, absolute]"),
         ("--batch-mode none", "[possible values: shared, split, fresh]"),
         ("--targets weights,means", "`means` is none of weights, biases, gains"),

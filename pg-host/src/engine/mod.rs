@@ -60,6 +60,10 @@ impl Task {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
+        if self.population.is_side_by_side::<N>() {
+            // All members in one pass, shard after shard: there is nothing to hand out.
+            return 1;
+        }
         let fresh = self.population.batch == BatchMode::Fresh;
         let samples = self.batch * if fresh { self.population.members.max(1) as usize } else { 1 };
         wanted.min(parallel::count::<N>(&self.population, samples)).max(1)
@@ -82,7 +86,7 @@ impl Task {
 mod tests {
     use pg_core::initialise::Initialise;
     use pg_core::loss::Targets;
-    use pg_core::perturbation::{Noise, ScaleRule};
+    use pg_core::perturbation::{Distribution, Noise, ScaleRule};
     use pg_core::population::{Batch, Combine, SHARD};
     use pg_core::zoo::{Mlp9x24x11, Mlp64x32x10};
 
@@ -90,7 +94,10 @@ mod tests {
 
     /// The bits of the gradient and of the loss at the second step.
     fn bits<N: Network>(members: u32, antithetic: bool, samples: usize, threads: usize) -> (Vec<u32>, u32, usize) {
-        let population = Population { antithetic, ..Population::new(members, 0.5) };
+        bits_of::<N>(Population { antithetic, ..Population::new(members, 0.5) }, samples, threads)
+    }
+
+    fn bits_of<N: Network>(population: Population, samples: usize, threads: usize) -> (Vec<u32>, u32, usize) {
         let task = Task { population, steps: 2, loss: Loss::CrossEntropy { label_smoothing: 0.1 }, seed: 7, batch: samples, threads };
         let mut engine = task.engine::<N>();
         let mut parameters = vec![0.0; N::PARAMS];
@@ -102,6 +109,25 @@ mod tests {
         engine.gradient(0, &parameters, &mut batch, &mut gradient).unwrap();
         let loss = engine.gradient(1, &parameters, &mut batch, &mut gradient).unwrap().loss;
         (gradient.iter().map(|g| g.to_bits()).collect(), loss.to_bits(), engine.threads())
+    }
+
+    #[test]
+    fn members_on_factors_have_the_same_bits_with_any_number_of_threads() {
+        for batch in [BatchMode::Shared, BatchMode::Split, BatchMode::Fresh] {
+            for combine in [Combine::Mean, Combine::Softmax { tau: 0.5 }] {
+                let mut population = Population { batch, combine, ..Population::new(5, 0.5) };
+                population.noise.distribution = Distribution::RankOne;
+                for samples in [7, 100] {
+                    let samples = if batch == BatchMode::Fresh { 5 * samples } else { samples };
+                    let one = bits_of::<Mlp64x32x10>(population, samples, 1);
+                    for threads in [2, 3] {
+                        let other = bits_of::<Mlp64x32x10>(population, samples, threads);
+                        assert!(one.0 == other.0 && one.1 == other.1, "{population:?} N={samples} T={threads}");
+                        assert_eq!(other.2 == 1, population.is_side_by_side::<Mlp64x32x10>());
+                    }
+                }
+            }
+        }
     }
 
     #[test]
