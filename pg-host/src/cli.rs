@@ -536,13 +536,15 @@ pub fn program_name() -> String {
     stem.map_or_else(|| "pg-host".into(), |name| name.to_string_lossy().into_owned())
 }
 
+/// Options of `train` that `gradient` has no use for: it keeps no run.
+const KEEPING: [&str; 3] = ["checkpoint", "every", "resume"];
+
 /// The definition of the command line; `gradient` takes the options of `train`, and two of them mean something else there.
 fn definition() -> clap::Command {
     Cli::command().mut_subcommand("gradient", |gradient| {
+        let gradient = KEEPING.into_iter().fold(gradient, |gradient, option| gradient.mut_arg(option, |option| option.hide(true)));
         let gradient =
             gradient.mut_arg("out", |out| out.help("The report to write: one HTML file with plots").default_value("gradient.html"));
-        let gradient =
-            ["checkpoint", "every", "resume"].into_iter().fold(gradient, |gradient, name| gradient.mut_arg(name, |arg| arg.hide(true)));
         gradient.mut_arg("validation", |share| {
             share.help("Share of the training samples that is held out: to hold gradients against, not to learn from").default_value("0.5")
         })
@@ -557,13 +559,11 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, N
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let matches = command.try_get_matches_from(&arguments).map_err(|error| no_command(&error))?;
     let sub = Cli::from_arg_matches(&matches).map_err(|error| no_command(&error))?.command;
-    if let Sub::Gradient(gradient) = &sub
-        && let GradientArguments { train, .. } = &**gradient
-        && (train.checkpoint.is_some() || train.resume.is_some() || train.every.is_some())
-    {
-        return Err(NoCommand::Mistake("--checkpoint, --every and --resume are for `train`: `gradient` is repeated from its start".into()));
+    let Some((name, given)) = matches.subcommand() else { return Ok(sub.into()) };
+    if let ("gradient", Some(option)) = (name, KEEPING.into_iter().find(|option| given.value_source(option).is_some())) {
+        return Err(NoCommand::Mistake(format!("--{option} is for `train`: `gradient` keeps no run, leave it out")));
     }
-    let (Sub::Train(train), Some((_, given))) = (&sub, matches.subcommand()) else { return Ok(sub.into()) };
+    let Sub::Train(train) = &sub else { return Ok(sub.into()) };
     if let Some(directory) = train.resume.clone() {
         let (checkpoint, json) = (train.checkpoint.clone(), train.json);
         return Ok(Command::Resume(ResumeOptions { directory, checkpoint, arguments: beside_resume(given)?, json }));
@@ -581,7 +581,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, N
     Ok(command)
 }
 
-/// The options of `train` that arguments mean, read again.
+/// The options of `train` that these words mean: a checkpoint's, or an arm's of a study. A later word counts.
 ///
 /// # Errors
 /// What is wrong with them, in one sentence.
@@ -936,6 +936,9 @@ mod tests {
 
     #[test]
     fn gradient_takes_the_options_of_train_with_two_defaults_of_its_own() {
+        assert!(
+            matches!(parsed("gradient --resume run"), Err(NoCommand::Mistake(sentence)) if sentence.contains("--resume is for `train`"))
+        );
         let Ok(Command::Gradient(options)) = parsed("gradient --rho 0.2 --at 0,5") else { panic!("no gradient") };
         assert_eq!((options.train.rho, options.train.validation, &options.at[..]), (0.2, 0.5, &[0, 5][..]));
         assert_eq!(options.train.out, PathBuf::from("gradient.html"));

@@ -21,6 +21,7 @@ pub mod checkpoint;
 pub mod choose;
 pub mod cli;
 pub mod data;
+pub mod device;
 pub mod engine;
 pub mod entry;
 pub mod evaluation;

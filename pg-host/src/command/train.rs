@@ -40,7 +40,7 @@ pub(super) fn go(networks: &[Entry], options: &TrainOptions, found: Option<(Dire
         say(note);
     }
     let Experiment { entry, name, carved, prepared, recipe } = experiment::set_up(networks, options, material)?;
-    let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
+    let steps = u64::from(recipe.epochs) * recipe.steps_per_epoch(prepared.train.len()) as u64;
     let resumed = found.is_some();
     let start = Start::of(entry.network(), options, &recipe, &prepared, found)?;
     // Before the first line, so that who has read it may press Ctrl-C.

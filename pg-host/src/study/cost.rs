@@ -124,5 +124,6 @@ pub fn weight(networks: &[Entry], shelf: &Shelf, run: &Run) -> Result<u64, Failu
     let macs = run.options.net.as_deref().map(|net| crate::choose::by_name(networks, net)).transpose()?;
     let macs = macs.map_or(1, |entry| entry.network().sizes().training_macs as u64);
     let recipe = run.options.recipe();
+    // The noise may come and go: a step in the middle stands for all.
     Ok((macs * recipe.passes(1, 2) * material.train_samples() as u64 * u64::from(recipe.epochs) / 1000).max(1))
 }
