@@ -188,8 +188,15 @@ fn a_class_that_is_no_number_is_found_though_no_sample_has_it() {
 fn initial_weights_have_the_variance_of_their_rule_and_biases_are_zero() {
     type Wide = Sequential<Vector<200>, (Dense<100>,)>;
     type BeforeTanh = Sequential<Vector<200>, (Dense<100>, (Flatten, Tanh))>;
-    let (he, xavier) = (2.0 / 200.0, 2.0 / 300.0);
-    let rules = [(Rule::Auto, he), (Rule::He, he), (Rule::Xavier, xavier), (Rule::XavierUniform, xavier), (Rule::Orthogonal, 1.0 / 200.0)];
+    let (he, xavier, uniform) = (2.0 / 200.0, 2.0 / 300.0, 1.0 / 600.0);
+    let rules = [
+        (Rule::Auto, he),
+        (Rule::He, he),
+        (Rule::Xavier, xavier),
+        (Rule::XavierUniform, xavier),
+        (Rule::Uniform, uniform),
+        (Rule::Orthogonal, 1.0 / 200.0),
+    ];
     let write = |rule, write: fn(Initialise, u64, &mut [f32])| {
         let mut theta = vec![1.0; Wide::PARAMS];
         write(Initialise { rule, zero_residuals: false }, 1, &mut theta);
@@ -201,6 +208,8 @@ fn initial_weights_have_the_variance_of_their_rule_and_biases_are_zero() {
         let (weights, biases) = theta.split_at(20_000);
         let found = weights.iter().map(|w| f64::from(w * w)).sum::<f64>() / 20_000.0;
         assert!((found / variance - 1.0).abs() < 0.05, "{rule:?}: {found}");
+        let most = weights.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+        assert!(rule != Rule::Uniform || (0.99..=1.0).contains(&(most * 200f32.sqrt())), "up to 1 / √fan-in: {most}");
         assert!(biases.iter().all(|&bias| bias == 0.0));
     }
 }

@@ -4,6 +4,7 @@
 //! (`gradients.rs`). A network that is offered and not tested here is an error.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use pg::oracle::{self, Masks, Mode, Oracle, Slopes};
 use pg::{SEED, Samples, bits, gradient, normals};
@@ -11,7 +12,6 @@ use pg_core::form::{self, Members, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::SegmentKind;
 use pg_core::loss::{Loss, Targets};
-use pg_core::perturbation::Distribution;
 use pg_core::population::Population;
 use pg_core::{Network, f32x8, f32x16, zoo};
 
@@ -38,6 +38,7 @@ fn check<N: Network>() -> u64 {
     let batch = data.batch::<N>(&LOSS, 0, SAMPLES);
     let (found, _) = gradient::<N, Scalar>(&Population::NONE, &LOSS, 0, &theta, &batch).expect("a finite loss");
 
+    let largest = |range: Range<usize>| f64::from(found[range].iter().fold(0f32, |most, g| most.max(g.abs())));
     let oracle = Oracle::of::<N>();
     let Targets::Classes(labels) = batch.targets else { unreachable!() };
     let mode = Mode::Train(Masks { seed: SEED, step: 0, pair: 0 });
@@ -48,7 +49,6 @@ fn check<N: Network>() -> u64 {
             return;
         }
         let range = segment.range();
-        let largest = found[range.clone()].iter().fold(0f32, |most, g| most.max(g.abs()));
         let spread = range.len().div_ceil(MOVED);
         let mut moved = 0;
         for first in range.clone().step_by(spread) {
@@ -56,7 +56,7 @@ fn check<N: Network>() -> u64 {
             let Some((i, expected)) = (first..range.end).take(spread).find_map(|i| Some((i, slopes.at(i)?))) else { continue };
             let error = (f64::from(found[i]) - expected).abs();
             // The bias before a batch norm has no slope; what rounding leaves of it is no gradient.
-            let tolerance = 1e-3 * expected.abs().max(0.05 * f64::from(largest)).max(1e-5);
+            let tolerance = 1e-3 * expected.abs().max(0.05 * largest(range.clone())).max(1e-3 * largest(0..N::PARAMS));
             assert!(error <= tolerance, "parameter {i}, {segment:?}: found {:e}, expected {expected:e}", found[i]);
             moved += 1;
         }
@@ -64,7 +64,7 @@ fn check<N: Network>() -> u64 {
     });
 
     for members in [0, 3] {
-        let population = Population { members, rho: 0.4, distribution: Distribution::Gaussian, antithetic: true };
+        let population = Population::new(members, 0.4);
         let run =
             |found: Result<(Vec<f32>, f32), _>| found.map(|(gradient, loss)| (bits(&gradient), loss.to_bits())).expect("a finite loss");
         let scalar = run(gradient::<N, Scalar>(&population, &LOSS, 3, &theta, &batch));

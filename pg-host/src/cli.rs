@@ -1,5 +1,7 @@
 //! The command line: the only file that knows clap. It turns arguments into [`options`](crate::options) and runs nothing.
 
+mod device;
+
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -16,11 +18,13 @@ use pg_core::schedule::Course;
 
 use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
+use crate::device::DeviceOptions;
 use crate::method::MethodOptions;
 use crate::options::{
-    BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, InspectOptions, OptimiserName, Part,
-    PredictOptions, ResumeOptions, TrainOptions,
+    BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, GradientOptions, InspectOptions, OptimiserName,
+    Part, PredictOptions, ResumeOptions, StudyCommand, StudyOptions, TrainOptions,
 };
+use crate::study::Shard;
 
 /// What is to be done.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +44,8 @@ pub enum Command {
         /// Print one JSON array.
         json: bool,
     },
+    /// Speak with a device.
+    Device(Box<DeviceOptions>),
     /// Show a model file.
     Inspect(InspectOptions),
     /// List the networks.
@@ -49,6 +55,10 @@ pub enum Command {
     },
     /// Measure speed.
     Bench(BenchOptions),
+    /// Compare ways of training.
+    Study(StudyCommand),
+    /// Compare gradients with that of a large held-out set.
+    Gradient(Box<GradientOptions>),
 }
 
 /// Why there is no command: what to print instead.
@@ -93,6 +103,8 @@ enum Sub {
     Eval(Eval),
     /// Print the class of each sample as CSV
     Predict(Predict),
+    /// Speak with a device that learns, over a serial port or TCP
+    Device(device::Device),
     /// Show everything that is in a model file
     Inspect(Inspect),
     /// Show what is in a data set, or list the data sets
@@ -105,6 +117,126 @@ enum Sub {
     Nets(Nets),
     /// Measure the speed of training steps and this machine's peak
     Bench(Bench),
+    /// Compare ways of training fairly: equal tuning for all, paired seeds, intervals, a report
+    #[command(subcommand)]
+    Study(StudySub),
+    /// Measure how close gradients are to that of a large held-out set, along a training run
+    ///
+    /// At some steps of the run that the options of `train` describe, the gradients of fresh batches are compared with the gradient on the
+    /// held-out samples (--validation, here 0.5 of the training samples): that of the population, that of one plain pass over the same batch,
+    /// and that of a plain pass over K times as many samples, which costs the same. Prints the cosine and the ratio of the norms, and
+    /// how much higher the loss of the noisy copies is than that of the network itself.
+    Gradient(Box<GradientArguments>),
+}
+
+#[derive(Subcommand)]
+enum StudySub {
+    /// Make the runs of a study, print its table, write its report
+    ///
+    /// Every run that is complete is a line of the file --out, at once. Called again, only what is missing is made; Ctrl-C costs the runs under
+    /// way and nothing else.
+    Run(StudyRun),
+    /// Print the runs of a study and their core-hours, and start nothing
+    Plan(StudyPlan),
+    /// Print the table of a study that was run, and write its report
+    Report(StudyReport),
+    /// Join the files of shards
+    Merge(StudyMerge),
+    /// List the ready studies, or print one to start your own from
+    Presets(StudyPresets),
+}
+
+#[derive(Args)]
+struct StudyRun {
+    /// A study file (TOML), or one of `study presets`
+    #[arg(value_name = "FILE|PRESET")]
+    study: String,
+    /// The file of the runs. Without it NAME.jsonl, after the study
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Runs at a time, each on one thread; the results are the same for any number
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    jobs: usize,
+    /// Make only this part of so many, for example 3/16: each has its own --out, and `study merge` joins them
+    #[arg(long, value_name = "i/n", value_parser = shard)]
+    shard: Option<Shard>,
+    /// Refuse to start when more core-hours are needed. When tuning in full needs more, successive halving tunes instead
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
+    budget: Option<f64>,
+    /// Only these cells of the study, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    cells: Vec<String>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyPlan {
+    /// A study file (TOML), or one of `study presets`
+    #[arg(value_name = "FILE|PRESET")]
+    study: String,
+    /// Runs that are in this file are not planned again. Without it NAME.jsonl, after the study
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Plan only this part of so many
+    #[arg(long, value_name = "i/n", value_parser = shard)]
+    shard: Option<Shard>,
+    /// Plan for so many core-hours at most
+    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
+    budget: Option<f64>,
+    /// Only these cells of the study, with commas between
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    cells: Vec<String>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyReport {
+    /// A file of runs
+    records: PathBuf,
+    /// The report: one HTML file that needs nothing else. Without it beside the runs
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+    /// Write a row for each final run as well
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Print one JSON object instead of a table
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyMerge {
+    /// Files of runs of one study
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// The file to write
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+struct StudyPresets {
+    /// Print this one
+    name: Option<String>,
+}
+
+#[derive(Args)]
+struct GradientArguments {
+    #[command(flatten)]
+    train: Train,
+    /// The steps to measure at, with commas between; 0 is before the first. Without it seven of the run, from its start to its end
+    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    at: Vec<u32>,
+    /// Batches for each measurement
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    repeats: u32,
 }
 
 #[derive(Args)]
@@ -134,6 +266,9 @@ struct Train {
     /// The network, one of `nets`. Without it the first that fits the data
     #[arg(long, value_name = "NAME")]
     net: Option<String>,
+    /// Learn from so many of the training samples only, of each class its share: the same ones for every seed
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    train_samples: Option<usize>,
     /// Passes over the training samples
     #[arg(long, value_name = "N", default_value_t = 60, allow_negative_numbers = true)]
     epochs: u32,
@@ -190,7 +325,8 @@ struct Train {
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
     #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
     rho: f32,
-    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make
+    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make, `rank1` (a sign for each filter
+    /// times one for each of its weights) cheapest: where all layers with weights are dense, members need no weights of their own
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted
@@ -202,8 +338,8 @@ struct Train {
     #[arg(long, value_name = "SHARE", default_value_t = 0.0, allow_negative_numbers = true)]
     label_smoothing: f32,
     /// How the weights start: `he` suits ReLU, `xavier` and `xavier-uniform` tanh and sigmoid; `orthogonal` is for small networks. `auto`
-    /// takes what suits the activation behind each layer
-    #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "he", "xavier", "xavier-uniform", "orthogonal"]))]
+    /// takes what suits the activation behind each layer. `uniform` is up to 1/√fan-in, what was usual before these
+    #[arg(long, default_value = "auto", value_parser = PossibleValuesParser::new(["auto", "he", "xavier", "xavier-uniform", "orthogonal", "uniform"]))]
     init: String,
     /// Let every residual start as the identity: the last weights or gains of its body are zero at first
     #[arg(long)]
@@ -247,7 +383,7 @@ struct Train {
 }
 
 /// The names of the distributions.
-const DISTRIBUTIONS: [&str; 3] = ["gaussian", "uniform", "rademacher"];
+const DISTRIBUTIONS: [&str; 4] = ["gaussian", "uniform", "rademacher", "rank1"];
 
 #[derive(Args)]
 struct Method {
@@ -391,6 +527,9 @@ struct Bench {
     /// Distribution of the noise
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
+    /// Which samples a copy sees: `shared` all of the batch, `split` its own K-th of it
+    #[arg(long, value_name = "MODE", default_value = "shared", value_parser = PossibleValuesParser::new(["shared", "split"]))]
+    batch_mode: String,
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -409,15 +548,34 @@ pub fn program_name() -> String {
     stem.map_or_else(|| "pg-host".into(), |name| name.to_string_lossy().into_owned())
 }
 
+/// Options of `train` that `gradient` has no use for: it keeps no run.
+const KEEPING: [&str; 3] = ["checkpoint", "every", "resume"];
+
+/// The definition of the command line; `gradient` takes the options of `train`, and two of them mean something else there.
+fn definition() -> clap::Command {
+    Cli::command().mut_subcommand("gradient", |gradient| {
+        let gradient = KEEPING.into_iter().fold(gradient, |gradient, option| gradient.mut_arg(option, |option| option.hide(true)));
+        let gradient =
+            gradient.mut_arg("out", |out| out.help("The report to write: one HTML file with plots").default_value("gradient.html"));
+        gradient.mut_arg("validation", |share| {
+            share.help("Share of the training samples that is held out: to hold gradients against, not to learn from").default_value("0.5")
+        })
+    })
+}
+
 /// Reads arguments, the first of which is the program's path.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, NoCommand> {
     let name = program_name();
     let examples = EXAMPLES.replace("pg-host", &name);
-    let command = Cli::command().bin_name(name).after_help(examples);
+    let command = definition().bin_name(name).after_help(examples);
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     let matches = command.try_get_matches_from(&arguments).map_err(|error| no_command(&error))?;
     let sub = Cli::from_arg_matches(&matches).map_err(|error| no_command(&error))?.command;
-    let (Sub::Train(train), Some((_, given))) = (&sub, matches.subcommand()) else { return Ok(sub.into()) };
+    let Some((name, given)) = matches.subcommand() else { return Ok(sub.into()) };
+    if let ("gradient", Some(option)) = (name, KEEPING.into_iter().find(|option| given.value_source(option).is_some())) {
+        return Err(NoCommand::Mistake(format!("--{option} is for `train`: `gradient` keeps no run, leave it out")));
+    }
+    let Sub::Train(train) = &sub else { return Ok(sub.into()) };
     if let Some(directory) = train.resume.clone() {
         let (checkpoint, json) = (train.checkpoint.clone(), train.json);
         return Ok(Command::Resume(ResumeOptions { directory, checkpoint, arguments: beside_resume(given)?, json }));
@@ -435,7 +593,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Command, N
     Ok(command)
 }
 
-/// The options of `train` that arguments mean, read again.
+/// The options of `train` that these words mean: a checkpoint's, or an arm's of a study. A later word counts.
 ///
 /// # Errors
 /// What is wrong with them, in one sentence.
@@ -515,8 +673,17 @@ impl Reading {
 fn distribution(name: &str) -> Distribution {
     match name {
         "rademacher" => Distribution::Rademacher,
+        "rank1" => Distribution::RankOne,
         "uniform" => Distribution::Uniform,
         _ => Distribution::Gaussian,
+    }
+}
+
+fn batch_mode(name: &str) -> BatchMode {
+    match name {
+        "split" => BatchMode::Split,
+        "fresh" => BatchMode::Fresh,
+        _ => BatchMode::Shared,
     }
 }
 
@@ -567,11 +734,7 @@ impl From<Method> for MethodOptions {
                 "absolute" => ScaleRule::Absolute,
                 _ => ScaleRule::Filter,
             },
-            batch_mode: match &*method.batch_mode {
-                "split" => BatchMode::Split,
-                "fresh" => BatchMode::Fresh,
-                _ => BatchMode::Shared,
-            },
+            batch_mode: batch_mode(&method.batch_mode),
             targets: NoiseTargets { first_layer, last_layer, ..method.targets },
             rho_schedule: RhoSchedule {
                 course: match &*method.rho_schedule {
@@ -598,6 +761,16 @@ fn shape(text: &str) -> Result<Shape, String> {
     }
 }
 
+/// One part of so many: `3/16`.
+fn shard(text: &str) -> Result<Shard, String> {
+    let parts = text.split_once('/').and_then(|(part, of)| Some((part.parse().ok()?, of.parse().ok()?)));
+    match parts {
+        Some((part, of)) if part > of => Err(format!("there are {of} shards, from 1 to {of}, and {part} is beyond them")),
+        Some((part, of)) if part > 0 => Ok(Shard { part, of }),
+        _ => Err("a shard is one part of so many, for example 3/16; the first is 1".into()),
+    }
+}
+
 fn part(name: &str) -> Part {
     match name {
         "train" => Part::Train,
@@ -617,15 +790,39 @@ impl From<Sub> for Command {
                 let part = name.as_deref().map(part);
                 Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, folded, json })
             }
+            Sub::Device(device) => device.into(),
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
             Sub::Data(Data::Inspect(DataInspect { data, reading, sheet, json })) => {
                 Command::DataInspect(DataInspectOptions { data: reading.of(data), sheet, json })
             }
             Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
-            Sub::Bench(Bench { net: nets, batch, population, noise, seconds, layers, json }) => {
-                Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, layers, json })
+            Sub::Bench(Bench { net: nets, batch, population, noise, batch_mode: mode, seconds, layers, json }) => {
+                let (noise, batch_mode) = (distribution(&noise), batch_mode(&mode));
+                Command::Bench(BenchOptions { nets, batch, population, noise, batch_mode, seconds, layers, json })
             }
+            Sub::Study(study) => Command::Study(study.into()),
+            Sub::Gradient(arguments) => {
+                let GradientArguments { train, at, repeats } = *arguments;
+                Command::Gradient(Box::new(GradientOptions { train: train.into(), at, repeats }))
+            }
+        }
+    }
+}
+
+impl From<StudySub> for StudyCommand {
+    fn from(sub: StudySub) -> Self {
+        match sub {
+            StudySub::Run(StudyRun { study, out, jobs, shard, budget, cells, json }) => {
+                let plan = StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, cells, json };
+                StudyCommand::Run { plan, jobs }
+            }
+            StudySub::Plan(StudyPlan { study, out, shard, budget, cells, json }) => {
+                StudyCommand::Plan(StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, cells, json })
+            }
+            StudySub::Report(StudyReport { records, html, csv, json }) => StudyCommand::Report { records, html, csv, json },
+            StudySub::Merge(StudyMerge { files, out, json }) => StudyCommand::Merge { files, out, json },
+            StudySub::Presets(StudyPresets { name }) => StudyCommand::Presets { name },
         }
     }
 }
@@ -642,6 +839,7 @@ impl From<Train> for TrainOptions {
         TrainOptions {
             data: train.reading.of(train.data),
             net: train.net,
+            train_samples: train.train_samples,
             epochs: train.epochs,
             batch: train.batch,
             optimiser,
@@ -673,6 +871,7 @@ impl From<Train> for TrainOptions {
                 "xavier" => Rule::Xavier,
                 "xavier-uniform" => Rule::XavierUniform,
                 "orthogonal" => Rule::Orthogonal,
+                "uniform" => Rule::Uniform,
                 _ => Rule::Auto,
             },
             zero_residuals: train.zero_residuals,
@@ -701,7 +900,7 @@ mod tests {
 
     #[test]
     fn the_definition_is_consistent() {
-        Cli::command().debug_assert();
+        definition().debug_assert();
     }
 
     #[test]
@@ -743,6 +942,41 @@ mod tests {
         let Ok(Command::Train(options)) = parsed("train --augment mixup=0.2,shift=1") else { panic!("no train") };
         assert!(options.provenance().contains(" init=auto augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
         assert_eq!(options.recipe().augmentation.to_string(), "shift=1,mixup=0.2");
+    }
+
+    #[test]
+    fn words_are_options_of_train_and_a_later_one_counts() {
+        let options = |line: &str| train_options(&line.split_whitespace().map(String::from).collect::<Vec<_>>());
+        let found = options("--rate 0.3 --nesterov --population 0 --nesterov --rate 0.02 --seed 4").unwrap();
+        assert_eq!((found.rate, found.population, found.seed, found.nesterov), (0.02, 0, 4, true));
+        assert!(options("--help").is_err() && options("mine.csv").is_err());
+        assert_eq!(options("--rates 1").unwrap_err(), "unexpected argument '--rates' found; tip: a similar argument exists: '--rate'");
+    }
+
+    #[test]
+    fn gradient_takes_the_options_of_train_with_two_defaults_of_its_own() {
+        assert!(
+            matches!(parsed("gradient --resume run"), Err(NoCommand::Mistake(sentence)) if sentence.contains("--resume is for `train`"))
+        );
+        let Ok(Command::Gradient(options)) = parsed("gradient --rho 0.2 --at 0,5") else { panic!("no gradient") };
+        assert_eq!((options.train.rho, options.train.validation, &options.at[..]), (0.2, 0.5, &[0, 5][..]));
+        assert_eq!(options.train.out, PathBuf::from("gradient.html"));
+    }
+
+    #[test]
+    fn every_option_of_the_method_is_read_written_down_and_part_of_the_recipe() {
+        let line = "train --noise uniform --scale-rule weight --batch-mode split --targets gains,weights --noise-layers 2- --rho-schedule \
+                    cosine-up --rho-start 0.25 --combine clean=0.5";
+        let Ok(Command::Train(options)) = parsed(line) else { panic!("no train") };
+        assert!(options.check().is_ok());
+        let written = "noise=uniform antithetic=true scale_rule=weight batch_mode=split targets=weights,gains@2- \
+                       rho_schedule=cosine-up(0.25-1) combine=clean=0.5 label_smoothing=0.0";
+        assert!(options.provenance().contains(written), "{}", options.provenance());
+        let population = options.recipe().population;
+        assert_eq!((population.batch, population.combine), (BatchMode::Split, Combine::Clean { lambda: 0.5 }));
+        assert_eq!((population.noise.distribution, population.noise.scale), (Distribution::Uniform, ScaleRule::Weight));
+        assert_eq!(population.noise.targets, NoiseTargets { gains: true, first_layer: 2, ..NoiseTargets::WEIGHTS });
+        assert_eq!(population.schedule, RhoSchedule { course: RhoCourse::CosineUp, start: 0.25, stop: 1.0 });
     }
 
     #[test]

@@ -48,7 +48,12 @@ pub fn zoo() -> Vec<Entry> {
     vec![
         Entry::new::<zoo::Mlp64x64x32x10>("mlp-64-64-32-10", "mlp"),
         Entry::new::<zoo::Mlp64x32x10>("mlp-64-32-10", "mlp"),
+        Entry::new::<zoo::Mlp64x128x64x10>("mlp-64-128-64-10", "mlp"),
+        Entry::new::<zoo::Mlp64x64x32x10Norm>("mlp-64-64-32-10-norm", "mlp"),
+        Entry::new::<zoo::Mlp64x64x32x10Dropout>("mlp-64-64-32-10-dropout", "mlp"),
         Entry::new::<zoo::Mlp784x128x10>("mlp-784-128-10", "mlp"),
+        Entry::new::<zoo::Mlp784x128x10Norm>("mlp-784-128-10-norm", "mlp"),
+        Entry::new::<zoo::Mlp784x128x10Dropout>("mlp-784-128-10-dropout", "mlp"),
         Entry::new::<zoo::Mlp9x24x11>("mlp-9-24-11", "mlp"),
         Entry::new::<zoo::Lenet28>("lenet-28", "lenet"),
         Entry::new::<zoo::Lenet32>("lenet-32", "lenet"),

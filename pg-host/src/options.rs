@@ -8,6 +8,7 @@ use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
+use pg_core::population::BatchMode;
 use pg_core::schedule::{Course, Schedule};
 use serde::{Serialize, Serializer};
 
@@ -16,6 +17,7 @@ use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
 use crate::method::MethodOptions;
 use crate::model::one_line;
+use crate::study::Shard;
 use crate::training::Recipe;
 
 /// The largest population.
@@ -134,6 +136,9 @@ pub struct TrainOptions {
     pub data: DataOptions,
     /// The network's name; without it the first that fits.
     pub net: Option<String>,
+    /// How many of the training samples are used; without it all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_samples: Option<usize>,
     /// Passes over the training samples.
     pub epochs: u32,
     /// Samples in a step.
@@ -292,12 +297,99 @@ pub struct BenchOptions {
     pub population: Option<u32>,
     /// The distribution of the noise.
     pub noise: Distribution,
+    /// Which samples a member sees.
+    pub batch_mode: BatchMode,
     /// How long to measure each step.
     pub seconds: f64,
     /// Time each layer too.
     pub layers: bool,
     /// Print one JSON object.
     pub json: bool,
+}
+
+/// `study run` and `study plan`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudyOptions {
+    /// A file or the name of a preset.
+    pub study: String,
+    /// The file of the runs; without it after the study's name.
+    pub out: Option<PathBuf>,
+    /// Which part.
+    pub shard: Shard,
+    /// The most core-hours.
+    pub budget: Option<f64>,
+    /// The names of the cells; empty for all.
+    pub cells: Vec<String>,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
+/// `study`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StudyCommand {
+    /// Make the runs.
+    Run {
+        /// Of which study.
+        plan: StudyOptions,
+        /// How many at a time.
+        jobs: usize,
+    },
+    /// Say what would be made.
+    Plan(StudyOptions),
+    /// Say what came out.
+    Report {
+        /// The file of the runs.
+        records: PathBuf,
+        /// The report to write; without it beside the runs.
+        html: Option<PathBuf>,
+        /// The table of runs to write.
+        csv: Option<PathBuf>,
+        /// Print one JSON object.
+        json: bool,
+    },
+    /// Join files.
+    Merge {
+        /// The files.
+        files: Vec<PathBuf>,
+        /// The file to write.
+        out: PathBuf,
+        /// Print one JSON object.
+        json: bool,
+    },
+    /// List the ready studies, or print one.
+    Presets {
+        /// Which; without it a list.
+        name: Option<String>,
+    },
+}
+
+/// `gradient`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradientOptions {
+    /// The training run.
+    pub train: TrainOptions,
+    /// Steps to measure at; empty for some of the run.
+    pub at: Vec<u32>,
+    /// Batches for each measurement.
+    pub repeats: u32,
+}
+
+impl StudyOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        let hours = self.budget.unwrap_or(1.0);
+        need(hours > 0.0 && hours.is_finite(), "budget", "a finite number of core-hours above 0", hours)
+    }
+}
+
+impl GradientOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.train.check()?;
+        need(self.train.population > 0, "population", "at least 1 (8 is usual)", self.train.population)?;
+        need(self.train.validation > 0.0, "validation", "above 0: the held-out samples come from it", self.train.validation)?;
+        need((2..=10_000).contains(&self.repeats), "repeats", "between 2 and 10000", self.repeats)
+    }
 }
 
 /// Refuses a value with a sentence: which option, what it must be, what it was.
@@ -308,6 +400,7 @@ fn need(holds: bool, option: &str, rule: &str, given: impl std::fmt::Display) ->
 impl TrainOptions {
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<(), Failure> {
+        need(self.train_samples != Some(0), "train-samples", "at least 1", 0)?;
         need((1..=1_000_000).contains(&self.epochs), "epochs", "between 1 and 1000000", self.epochs)?;
         need((1..=MOST_SAMPLES).contains(&self.batch), "batch", "between 1 and 1048576 samples", self.batch)?;
         need(self.rate > 0.0 && self.rate.is_finite(), "rate", "a finite number above 0 (0.1 is usual)", self.rate)?;
@@ -456,6 +549,7 @@ fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Er
         Distribution::Gaussian => "gaussian",
         Distribution::Uniform => "uniform",
         Distribution::Rademacher => "rademacher",
+        Distribution::RankOne => "rank1",
     })
 }
 
@@ -466,6 +560,7 @@ fn rule_name<S: Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
         Rule::Xavier => "xavier",
         Rule::XavierUniform => "xavier-uniform",
         Rule::Orthogonal => "orthogonal",
+        Rule::Uniform => "uniform",
     })
 }
 

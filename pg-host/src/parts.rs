@@ -6,8 +6,10 @@ use crc::{CRC_64_XZ, Crc, Table};
 use pg_core::Shape;
 use pg_core::normalisation::Normalisation;
 
-use crate::data::{DataError, Dataset, Samples};
-use crate::options::Part;
+use crate::data::{DataError, Dataset, Samples, find};
+use crate::failure::Failure;
+use crate::model::one_line;
+use crate::options::{DataOptions, Part};
 use crate::statistics::Statistics;
 
 /// Share of a data set that is put aside for testing when it brings no test part.
@@ -16,7 +18,19 @@ pub const TEST_SHARE: f64 = 0.2;
 /// The seed of that division: a constant, so that runs with different seeds are tested on the same samples.
 const TEST_SEED: u64 = 0;
 
+/// Loads a data set; the names of its classes become single lines, as in a model file.
+pub fn load(options: &DataOptions) -> Result<Dataset, Failure> {
+    let mut data = find(&options.name, &options.csv)?;
+    if let Some(shape) = options.shape {
+        data = data.read_as(shape)?;
+    }
+    data.name = one_line(&data.name);
+    data.classes.iter_mut().for_each(|class| *class = one_line(class));
+    Ok(data)
+}
+
 /// A data set that has a test part.
+#[derive(Clone, Debug)]
 pub struct Divided {
     /// Name, shape and classes; `train` without the samples put aside.
     pub data: Dataset,

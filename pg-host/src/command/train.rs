@@ -7,20 +7,21 @@ use anyhow::anyhow;
 use serde_json::json;
 
 use super::start::{self, Start};
-use super::{invocation, json_text, load, quoted, say};
+use super::{invocation, json_text, quoted, say};
 use crate::any_network::AnyNetwork;
 use crate::checkpoint::directory::Found;
 use crate::checkpoint::{Directory, Keeper};
 use crate::data::Samples;
 use crate::entry::Entry;
 use crate::evaluation;
+use crate::experiment::{self, Experiment};
 use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::metrics::Scores;
 use crate::model::Outcome;
 use crate::options::TrainOptions;
 use crate::output::check_writable;
-use crate::parts::{TEST_SHARE, divide, prepare};
+use crate::parts::TEST_SHARE;
 use crate::progress::{Progress, grouped, seconds};
 use crate::tally::Tally;
 use crate::training::{End, Observer, State, Trained};
@@ -34,31 +35,12 @@ pub(super) fn go(networks: &[Entry], options: &TrainOptions, found: Option<(Dire
     }
     spare_the_data(options)?;
     check_writable(&options.out).map_err(anyhow::Error::from)?;
-    let mut data = load(&options.data)?.checked()?;
-    let other = if options.data.shape.is_none() {
-        choose::other_reading(networks, options.net.as_deref(), data.shape, data.classes.len())?
-    } else {
-        None
-    };
-    if let Some(shape) = other {
-        say(&format!(
-            "{}: samples of {} are read as {shape}, as the network takes them; --as {} keeps them",
-            data.name, data.shape, data.shape
-        ));
-        data = data.read_as(shape)?;
+    let material = experiment::material(networks, options)?;
+    if let Some(note) = &material.note {
+        say(note);
     }
-    let divided = divide(data)?;
-    let (name, carved) = (divided.data.name.clone(), divided.carved);
-    let (shape, classes) = (divided.data.shape, divided.data.classes.len());
-    let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
-    options.augmentation.check(shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
-    options.method.check_network(entry.name(), &entry.network().segments())?;
-    let prepared = prepare(divided, options.validation, options.seed)?;
-    let recipe = options.recipe();
+    let Experiment { entry, name, carved, prepared, recipe } = experiment::set_up(networks, options, material)?;
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
-    if steps > u64::from(u32::MAX) {
-        return Err(Failure::Usage(format!("{steps} steps are too many: choose fewer --epochs or a larger --batch")));
-    }
     let resumed = found.is_some();
     let start = Start::of(entry.network(), options, &recipe, &prepared, found)?;
     // Before the first line, so that who has read it may press Ctrl-C.
@@ -267,7 +249,7 @@ impl Report<'_> {
              learnt from {train} samples of {name}: {epochs} in {time}{since}\n\
              loss {loss:.4} nats, {passes} passes a second{skipped}\n\n\
              on {test} samples that it never saw\n\
-             macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\n{worst}{validation}\n\
+             macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\nECE            {ece:.4}\n{worst}{validation}\n\
              wrote {path} ({bytes} bytes)\n\n{next}",
             net = self.entry.name(),
             name = self.name,
@@ -277,6 +259,7 @@ impl Report<'_> {
             f1 = self.test.macro_f1,
             accuracy = self.test.accuracy,
             nll = self.test.nll,
+            ece = self.test.ece,
             worst = worst.unwrap_or_default(),
             bytes = grouped(self.bytes as u64),
             next = self.next(),

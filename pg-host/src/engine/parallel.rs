@@ -10,6 +10,7 @@ use std::ops::Range;
 
 use pg_core::form::Samples;
 use pg_core::perturbation::mirror;
+use pg_core::perturbation::rank_one::Factors;
 use pg_core::population::{
     Batch, Cohort, Combine, Estimate, Population, Softmax, Source, StepError, Weights, Workspace, add, backward, forward, join, shard,
     weigh,
@@ -101,7 +102,7 @@ impl<N: Network> Parallel<N> {
     pub(super) fn new(task: Task, threads: usize) -> Result<Self, ThreadPoolBuildError> {
         let result = || Outcome { gradient: Memory::zeros(N::PARAMS), loss: 0.0 };
         let worker = || Worker {
-            weights: Memory::zeros(N::PARAMS),
+            weights: Memory::zeros(task.population.members_len::<N, Form>(task.batch)),
             workspace: Memory::zeros(Workspace::len::<N, Form>(shard::<N>(task.batch))),
             member: None,
             filled: None,
@@ -274,15 +275,18 @@ impl Worker {
     fn run<N: Network>(&mut self, task: &Task, shared: &Shared, passes: &[Pass]) {
         let Shared { population, step, parameters, span, divisor, .. } = shared;
         for (i, pass) in passes.iter().enumerate() {
+            let mut factors = None;
             let weights = match shared.who {
                 Who::Central => parameters,
                 Who::Members => {
                     self.make::<N>(task, shared, pass.member);
-                    &*self.weights
+                    let factored = population.noise.is_factored::<N>();
+                    factors = factored.then(|| Factors::of_members(&self.weights));
+                    if factored { *parameters } else { &*self.weights }
                 }
             };
             let samples = shared.batch.part(pass.samples.start - span.start..pass.samples.end - span.start, N::INPUT.len(), N::OUTPUTS);
-            let cohort = Cohort { count: 1, draw: population.draw(task.seed, *step, pass.member, pass.samples.start as u32) };
+            let cohort = Cohort { count: 1, draw: population.draw(task.seed, *step, pass.member, pass.samples.start as u32), factors };
             let refill = self.filled.as_ref() != Some(&pass.samples);
             self.filled = Some(pass.samples.clone());
             let mut workspace = Workspace::new::<N, Form>(shard::<N>(task.batch), &mut self.workspace);
@@ -307,6 +311,12 @@ impl Worker {
             return;
         }
         let (pair, second) = population.place(member);
+        if population.noise.is_factored::<N>() {
+            let stream = population.stream(task.seed, *step, pair);
+            population.noise.factors::<N, Widest>(&stream, scales, second, 1, &mut self.weights);
+            self.member = Some(member);
+            return;
+        }
         if !second || self.member.is_none_or(|held| held + 1 != member) {
             let stream = population.stream(task.seed, *step, pair);
             population.noise.perturb::<N, Widest>(&stream, parameters, scales, &mut self.weights);
