@@ -47,10 +47,15 @@ pub struct Task {
 /// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings.
 const WORTH_THREADS: f64 = 50e6;
 
+/// A number of noise takes about as long as this many floating-point operations of a product.
+const NOISE: f64 = 80.0;
+
 impl Task {
-    /// Floating-point operations of a step, two for each multiply-add.
+    /// Floating-point operations of a step, two for each multiply-add, and its noise.
     fn flops<N: Network>(&self) -> f64 {
-        2.0 * N::TRAINING_MACS as f64 * self.batch as f64 * f64::from(self.population.passes())
+        let draws = self.population.members.div_ceil(self.population.unit());
+        let passes = 2.0 * N::TRAINING_MACS as f64 * self.batch as f64 * f64::from(self.population.passes());
+        passes + NOISE * N::PARAMS as f64 * f64::from(draws)
     }
 
     /// The number of threads that can be of use: no more than there are passes to hand out.
