@@ -24,7 +24,7 @@ pub enum DeviceError {
     Link(#[from] LinkError),
     /// The line broke and stayed broken.
     #[error("the line to the device is broken: {0}; plug it in again, and what was under way goes on with the same command")]
-    Line(#[from] io::Error),
+    Line(String),
     /// A reply of another kind than the request asks for.
     #[error("the device answered something else than was asked: use the pg-host that its firmware was built with")]
     Unexpected,
@@ -196,5 +196,5 @@ fn open_again(line: &mut dyn Line, mut reason: io::Error) -> Result<(), DeviceEr
         }
         line.pause(REOPEN_PAUSE);
     }
-    Err(DeviceError::Line(reason))
+    Err(DeviceError::Line(reason.to_string()))
 }
