@@ -29,6 +29,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::options::BenchOptions;
+use crate::profile::{Profile, Stage};
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -64,6 +65,12 @@ pub struct Step {
     pub noise_share: f64,
     /// Nanoseconds for one random number of the noise, the median of the rounds; 0 without members.
     pub ns_per_normal: f64,
+    /// The layers by kind, those that take most first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<Part>,
+    /// The layers one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Part>,
 }
 
 /// What one round measured of a step.
@@ -73,6 +80,25 @@ struct Round {
     share_of_peak: f64,
     noise_share: f64,
     seconds_per_number: f64,
+}
+
+/// A layer, or all layers of a kind, timed alone; the medians of the rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// The layer as its type is written in Rust, or the kind.
+    pub name: String,
+    /// The shape of its input; of a kind, how many layers there are.
+    pub of: String,
+    /// Forward, one pass.
+    pub forward_us: f64,
+    /// Backward, one pass.
+    pub backward_us: f64,
+    /// From both.
+    pub gflops: f64,
+    /// The median of the rounds' ratios.
+    pub share_of_peak: f64,
+    /// The passes of all members, of the whole step.
+    pub share_of_step: f64,
 }
 
 /// Steps that are measured when nothing is asked for: networks, batches, members.
@@ -100,7 +126,12 @@ pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure
     for _ in 0..ROUNDS {
         let before = peak();
         for subject in &mut subjects {
-            subject.measure(seconds, before.max(peak()));
+            let best = before.max(peak());
+            subject.measure(seconds, best);
+            if let Some((profile, peaks)) = &mut subject.profile {
+                profile.measure(seconds);
+                peaks.push(best);
+            }
         }
         peaks.push(before);
     }
@@ -140,6 +171,8 @@ struct Subject {
     labels: Vec<u16>,
     step: u32,
     rounds: Vec<Round>,
+    /// Its layers, and the peak in each round.
+    profile: Option<(Profile, Vec<f64>)>,
 }
 
 impl Subject {
@@ -171,6 +204,7 @@ impl Subject {
             labels: (0..samples).map(|i| (i * 7 % sizes.outputs) as u16).collect(),
             step: 0,
             rounds: Vec::new(),
+            profile: options.layers.then(|| (network.profile(samples), Vec::new())),
         }
     }
 
@@ -185,7 +219,7 @@ impl Subject {
     }
 
     fn measure(&mut self, seconds: f64, peak: f64) {
-        let took = time(seconds, || (0..4).for_each(|_| self.step())) / 4.0;
+        let took = time(seconds, || self.step());
         let (mut making, mut number) = (0.0, 0.0);
         if self.population.members > 0 {
             let mut step = self.step;
@@ -206,6 +240,7 @@ impl Subject {
     fn result(&self) -> Step {
         let over_rounds = |number: fn(&Round) -> f64| median(&self.rounds.iter().map(number).collect::<Vec<f64>>());
         let time = over_rounds(|round| round.seconds);
+        let (kinds, layers) = self.parts(time);
         Step {
             net: self.net.into(),
             batch: self.samples,
@@ -223,7 +258,42 @@ impl Subject {
             share_of_peak: over_rounds(|round| round.share_of_peak),
             noise_share: over_rounds(|round| round.noise_share),
             ns_per_normal: over_rounds(|round| round.seconds_per_number) * 1e9,
+            kinds,
+            layers,
         }
+    }
+
+    /// The layers by kind and one by one, of a step that takes `step` seconds.
+    fn parts(&self, step: f64) -> (Vec<Part>, Vec<Part>) {
+        let Some((profile, peaks)) = &self.profile else { return (Vec::new(), Vec::new()) };
+        let passes = f64::from(self.population.members.max(1));
+        let part = |name: &str, of: String, stages: &[&Stage]| {
+            let total = |get: &dyn Fn(&Stage) -> f64| stages.iter().map(|stage| get(stage)).sum::<f64>();
+            let flops = 2.0 * total(&|stage| stage.macs[0] + stage.macs[1]);
+            let times = |direction: usize| (0..peaks.len()).map(move |round| total(&|stage| stage.rounds[round][direction]));
+            let both: Vec<f64> = times(0).zip(times(1)).map(|(forward, backward)| forward + backward).collect();
+            let shares: Vec<f64> = both.iter().zip(peaks).map(|(time, peak)| flops / time / 1e9 / peak).collect();
+            Part {
+                name: name.into(),
+                of,
+                forward_us: median(&times(0).collect::<Vec<_>>()) * 1e6,
+                backward_us: median(&times(1).collect::<Vec<_>>()) * 1e6,
+                gflops: flops / median(&both) / 1e9,
+                share_of_peak: median(&shares),
+                share_of_step: passes * median(&both) / step,
+            }
+        };
+        let stages = profile.stages();
+        let mut names: Vec<&str> = stages.iter().map(Stage::kind).collect();
+        names.sort_unstable();
+        names.dedup();
+        let kind = |name: &&str| {
+            let of: Vec<&Stage> = stages.iter().filter(|stage| stage.kind() == *name).collect();
+            part(name, of.len().to_string(), &of)
+        };
+        let mut kinds: Vec<Part> = names.iter().map(kind).collect();
+        kinds.sort_by(|a, b| b.share_of_step.total_cmp(&a.share_of_step));
+        (kinds, stages.iter().map(|stage| part(&stage.layer, stage.input.to_string(), &[stage])).collect())
     }
 }
 
@@ -312,6 +382,19 @@ impl fmt::Display for Report {
                 _ => writeln!(f, " {:>12.2} {:>10.2}", step.noise_share, step.ns_per_normal)?,
             }
         }
+        for step in self.steps.iter().filter(|step| !step.layers.is_empty()) {
+            for (head, of, parts) in [("layer alone", "input", &step.layers), ("kind", "layers", &step.kinds)] {
+                writeln!(f, "\n{}, batch {}, K = {}", step.net, step.batch, step.population)?;
+                let [forward, backward, peak, whole] = ["forward µs", "backward µs", "share of peak", "share of step"];
+                writeln!(f, "{head:<20} {of:>9} {forward:>10} {backward:>11} {:>8} {peak:>13} {whole:>13}", "GFLOP/s")?;
+                for Part { name, of, forward_us, backward_us, gflops, share_of_peak, share_of_step } in parts {
+                    write!(f, "{name:<20} {of:>9} {forward_us:>10.2} {backward_us:>11.2} ")?;
+                    writeln!(f, "{gflops:>8.1} {share_of_peak:>13.2} {:>12.1}%", 100.0 * share_of_step)?;
+                }
+            }
+            let rest = 1.0 - step.kinds.iter().map(|kind| kind.share_of_step).sum::<f64>();
+            writeln!(f, "{:<20} {:>71.1}%", "all else", 100.0 * rest)?;
+        }
         Ok(())
     }
 }
@@ -331,6 +414,7 @@ mod tests {
             noise: Distribution::Gaussian,
             batch_mode: BatchMode::Shared,
             seconds: 0.001,
+            layers: true,
             json: false,
         };
         let batches: Vec<usize> = choose(&zoo, &options).unwrap().iter().map(|choice| choice.1).collect();
@@ -346,6 +430,7 @@ mod tests {
             noise: Distribution::Gaussian,
             batch_mode: BatchMode::Shared,
             seconds: 0.001,
+            layers: true,
             json: false,
         };
         let report = run(&crate::zoo(), &options).unwrap();

@@ -94,7 +94,7 @@ enum Sub {
     Data(Data),
     /// List the networks: shapes, parameters, multiply-adds, and the RAM they need on a microcontroller
     ///
-    /// Inference RAM counts the parameters and the activations of one sample. Training RAM counts parameters, gradient, velocity, one
+    /// Inference RAM counts the parameters and the activations of one sample, folded the same with batch norms in the weights before them. Training RAM counts parameters, gradient, velocity, one
     /// member, its noise scales, and a pass over a batch of 8 samples, whatever the population.
     Nets(Nets),
     /// Measure the speed of training steps and this machine's peak
@@ -279,6 +279,9 @@ struct Eval {
     /// model was trained on
     #[arg(long, value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
     part: Option<String>,
+    /// Fold each batch norm into the weights before it, as a device may do
+    #[arg(long)]
+    folded: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -305,6 +308,9 @@ struct Predict {
     /// Add the outputs' bits, as eight hexadecimal digits each: what a device prints too
     #[arg(long)]
     bits: bool,
+    /// Fold each batch norm into the weights before it, as a device may do: outputs differ in the last bits
+    #[arg(long)]
+    folded: bool,
     /// Print a JSON array instead of CSV
     #[arg(long)]
     json: bool,
@@ -376,6 +382,9 @@ struct Bench {
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
+    /// Time each layer alone as well, and sum up its kind: what share of a step it has. The rest is noise, loss, optimiser, the sums of branches
+    #[arg(long)]
+    layers: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -533,12 +542,12 @@ impl From<Sub> for Command {
     fn from(sub: Sub) -> Self {
         match sub {
             Sub::Train(train) => Command::Train(Box::new((*train).into())),
-            Sub::Eval(Eval { model, data, reading, part: name, json }) => {
-                Command::Eval(EvalOptions { model, data: reading.with(data), part: name.as_deref().map(part), json })
+            Sub::Eval(Eval { model, data, reading, part: name, folded, json }) => {
+                Command::Eval(EvalOptions { model, data: reading.with(data), part: name.as_deref().map(part), folded, json })
             }
-            Sub::Predict(Predict { model, data, reading, part: name, limit, logits, bits, json }) => {
+            Sub::Predict(Predict { model, data, reading, part: name, limit, logits, bits, folded, json }) => {
                 let part = name.as_deref().map(part);
-                Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, json })
+                Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, folded, json })
             }
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
             Sub::Data(Data::Inspect(DataInspect { data, reading, sheet, json })) => {
@@ -546,9 +555,9 @@ impl From<Sub> for Command {
             }
             Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
-            Sub::Bench(Bench { net: nets, batch, population, noise, batch_mode: mode, seconds, json }) => {
+            Sub::Bench(Bench { net: nets, batch, population, noise, batch_mode: mode, seconds, layers, json }) => {
                 let (noise, batch_mode) = (distribution(&noise), batch_mode(&mode));
-                Command::Bench(BenchOptions { nets, batch, population, noise, batch_mode, seconds, json })
+                Command::Bench(BenchOptions { nets, batch, population, noise, batch_mode, seconds, layers, json })
             }
         }
     }
@@ -629,7 +638,7 @@ mod tests {
         assert_eq!(
             options.provenance(),
             "epochs=60 batch=32 rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
-             noise=gaussian antithetic=true label_smoothing=0.0 init=he validation=0.0"
+             noise=gaussian antithetic=true label_smoothing=0.0 init=auto validation=0.0"
         );
         assert!(options.check().is_ok());
         assert_eq!((options.out, options.data.name, options.seed), (PathBuf::from("model.pg"), "digits".into(), 1));
@@ -638,8 +647,24 @@ mod tests {
     #[test]
     fn an_augmentation_is_part_of_the_options_as_it_can_be_written_again() {
         let Ok(Command::Train(options)) = parsed("train --augment mixup=0.2,shift=1") else { panic!("no train") };
-        assert!(options.provenance().contains(" init=he augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
+        assert!(options.provenance().contains(" init=auto augment=shift=1,mixup=0.2 validation=0.0"), "{}", options.provenance());
         assert_eq!(options.recipe().augmentation.to_string(), "shift=1,mixup=0.2");
+    }
+
+    #[test]
+    fn every_option_of_the_method_is_read_written_down_and_part_of_the_recipe() {
+        let line = "train --noise uniform --scale-rule weight --batch-mode split --targets gains,weights --noise-layers 2- --rho-schedule \
+                    cosine-up --rho-start 0.25 --combine clean=0.5";
+        let Ok(Command::Train(options)) = parsed(line) else { panic!("no train") };
+        assert!(options.check().is_ok());
+        let written = "noise=uniform antithetic=true scale_rule=weight batch_mode=split targets=weights,gains@2- \
+                       rho_schedule=cosine-up(0.25-1) combine=clean=0.5 label_smoothing=0.0";
+        assert!(options.provenance().contains(written), "{}", options.provenance());
+        let population = options.recipe().population;
+        assert_eq!((population.batch, population.combine), (BatchMode::Split, Combine::Clean { lambda: 0.5 }));
+        assert_eq!((population.noise.distribution, population.noise.scale), (Distribution::Uniform, ScaleRule::Weight));
+        assert_eq!(population.noise.targets, NoiseTargets { gains: true, first_layer: 2, ..NoiseTargets::WEIGHTS });
+        assert_eq!(population.schedule, RhoSchedule { course: RhoCourse::CosineUp, start: 0.25, stop: 1.0 });
     }
 
     #[test]
@@ -655,6 +680,6 @@ mod tests {
         assert!(mistake("train --augment flip=2").contains("'flip=2' for '--augment <KINDS>': `flip=2` must be flip, without a number"));
         assert!(mistake("train --as 3x64").ends_with("a shape is three sizes, CHANNELSxHEIGHTxWIDTH, for example 3x1x64"));
         assert!(mistake("train --as 3x0x64").starts_with("invalid value '3x0x64' for '--as <CxHxW>'"));
-        assert!(mistake("train --schedule sine").contains("[possible values: constant, cosine]"));
+        assert!(mistake("train --schedule sine").contains("[possible values: constant, step, exponential, cosine, one-cycle]"));
     }
 }

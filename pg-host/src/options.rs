@@ -168,6 +168,8 @@ pub struct EvalOptions {
     pub data: Option<DataOptions>,
     /// Which samples of it; without it the test part, or all of data that bring none and that the model was not trained on.
     pub part: Option<Part>,
+    /// Batch norms are folded into the weights before them.
+    pub folded: bool,
     /// Print one JSON object.
     pub json: bool,
 }
@@ -187,6 +189,8 @@ pub struct PredictOptions {
     pub logits: bool,
     /// Print the logits' bits in hexadecimal digits.
     pub bits: bool,
+    /// Batch norms are folded into the weights before them.
+    pub folded: bool,
     /// Print one JSON array.
     pub json: bool,
 }
@@ -226,6 +230,8 @@ pub struct BenchOptions {
     pub batch_mode: BatchMode,
     /// How long to measure each step.
     pub seconds: f64,
+    /// Time each layer too.
+    pub layers: bool,
     /// Print one JSON object.
     pub json: bool,
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use crate::{
     board::{ALL, Board},
     builds,
+    emulator::Emulator,
     firmware::{self, directory, elf},
     places::{target, workspace},
     qemu,
@@ -16,7 +17,7 @@ use crate::{
         Outcome::{Done, Skipped},
         Steps, run,
     },
-    toolchain::{Toolchain, host_cargo, need_qemu, need_vectors},
+    toolchain::{Toolchain, host_cargo, need_vectors},
 };
 
 /// The board of the quick tests.
@@ -29,12 +30,12 @@ pub fn test() -> Result<()> {
     let mut steps = Steps::new();
     let mut emulated = false;
     steps.step("firmware in QEMU", "cargo xtask qemu", || {
-        let tools = need_qemu().and_then(|()| Toolchain::find(DEFAULT.target, false));
+        let tools = Emulator::find().and_then(|emulator| Ok((emulator, Toolchain::find(DEFAULT.target, false)?)));
         match tools {
             Err(reason) => Ok(Skipped(format!("{reason:#}"))),
-            Ok(toolchain) => {
+            Ok((emulator, toolchain)) => {
                 firmware::build(&DEFAULT, &toolchain)?;
-                qemu::run_board(&DEFAULT, false)?;
+                qemu::run_board(&emulator, &DEFAULT, false)?;
                 emulated = true;
                 Ok(Done)
             }
@@ -68,7 +69,8 @@ pub fn ci() -> Result<()> {
     })?;
     build_all(&mut steps)?;
     steps.step("firmware in QEMU, every board", "cargo xtask ci", || {
-        ALL.iter().filter(|board| board.emulated).try_for_each(|board| qemu::run_board(board, false))?;
+        let emulator = Emulator::find()?;
+        ALL.iter().filter(|board| board.emulated).try_for_each(|board| qemu::run_board(&emulator, board, false))?;
         Ok(Done)
     })?;
     vectors(&mut steps)?;
@@ -98,9 +100,9 @@ pub fn qemu(name: &str) -> Result<()> {
     let emulated = || ALL.iter().filter(|board| board.emulated);
     let names = || emulated().map(|board| board.name).collect::<Vec<_>>().join(", ");
     let board = emulated().find(|board| board.name == name).with_context(|| format!("`{name}` is not emulated; these are: {}", names()))?;
-    need_qemu()?;
+    let emulator = Emulator::find()?;
     firmware::build(board, &Toolchain::find(board.target, false)?)?;
-    qemu::run_board(board, true)
+    qemu::run_board(&emulator, board, true)
 }
 
 fn build_all(steps: &mut Steps) -> Result<()> {

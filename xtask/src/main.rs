@@ -2,9 +2,10 @@
 //!
 //! It builds nothing of the library itself; it finds the tools, calls them in order and reads what they say.
 //! [`steps`] runs and times, [`checks`] says which steps, [`toolchain`] finds the compilers, [`firmware`] builds and
-//! measures, [`qemu`] runs, [`builds`] compares builds for several CPUs.
+//! measures, [`emulator`] finds QEMU, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
 mod builds;
 mod checks;
+mod emulator;
 mod firmware;
 mod places;
 mod qemu;

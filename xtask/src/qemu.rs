@@ -8,7 +8,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read},
     path::Path,
-    process::{Command, Stdio},
+    process::Stdio,
     sync::mpsc,
     thread,
     time::Duration,
@@ -18,6 +18,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::{
     board::Board,
+    emulator::Emulator,
     firmware::{FIRMWARE, LARGE, elf, programs},
     places::workspace,
     toolchain::host_cargo,
@@ -35,11 +36,11 @@ const CONVOLUTION_LIMIT: f64 = 5.0;
 
 /// Runs every program built for the board; keeps what each printed beside its ELF file. The many lines of samples are shown
 /// only in `full`.
-pub fn run_board(board: &Board, full: bool) -> Result<()> {
+pub fn run_board(emulator: &Emulator, board: &Board, full: bool) -> Result<()> {
     for &program in programs(board) {
         println!("{program} on {}:", board.name);
         let path = elf(board, program, true);
-        let lines = run(board, &path)?;
+        let lines = run(emulator, board, &path)?;
         fs::write(path.with_extension("txt"), lines.join("\n") + "\n")?;
         same_on_the_desktop(program, board, &lines)?;
         let printed: Vec<String> = lines.iter().map(|line| in_instructions(line, board)).collect();
@@ -83,8 +84,8 @@ fn without_ticks(line: &str) -> String {
 }
 
 /// Runs one program to its end and returns its lines.
-fn run(board: &Board, elf: &Path) -> Result<Vec<String>> {
-    let mut command = Command::new("qemu-system-arm");
+fn run(emulator: &Emulator, board: &Board, elf: &Path) -> Result<Vec<String>> {
+    let mut command = emulator.command();
     command.args(["-machine", board.name, "-nographic", "-monitor", "none", "-serial", "none"]);
     command.args(["-semihosting-config", "enable=on,target=native", "-icount", &format!("shift={ICOUNT_SHIFT}"), "-kernel"]).arg(elf);
     let mut child =

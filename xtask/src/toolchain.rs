@@ -1,4 +1,4 @@
-//! Finds the compiler for a Cortex-M target, QEMU and the test vectors of others, and installs them where that is possible.
+//! Finds the compiler for a Cortex-M target and the test vectors of others, and installs them where that is possible.
 //!
 //! Two ways lead to a firmware. Where rustup has the target, plain cargo builds it. Elsewhere Debian's compiler does, which comes with
 //! the source of `core` and builds it along (`-Zbuild-std`, hence `RUSTC_BOOTSTRAP`); rust-lld of the desktop's toolchain links.
@@ -70,12 +70,6 @@ impl Toolchain {
     }
 }
 
-/// Makes sure that QEMU for Arm can be started, installing it if it may.
-pub fn need_qemu() -> Result<()> {
-    let missing = if works("qemu-system-arm") { Vec::new() } else { vec!["qemu-system-arm"] };
-    install(&missing, "QEMU 7.2 or newer with `qemu-system-arm`")
-}
-
 /// Makes sure that the test vectors of ONNX are there, installing them if it may; where they lie is what `tests/support/onnx.rs` says.
 pub fn need_vectors() -> Result<()> {
     let missing = if Path::new(ONNX_VECTORS).is_dir() { Vec::new() } else { vec!["libonnx-testdata"] };
@@ -145,34 +139,36 @@ fn install(packages: &[&str], other_way: &str) -> Result<()> {
     }
     let list = packages.join(" ");
     let by_hand = format!("install {other_way}, or on Debian `apt-get install --no-install-recommends {list}`");
-    let prefix: &[&str] = if silent("apt-get", &["--version"]) && is_root() {
-        &["env"]
-    } else if silent("apt-get", &["--version"]) && silent("sudo", &["-n", "true"]) {
-        &["sudo", "-n", "env"]
-    } else {
-        bail!("{list} missing, and this user may not install packages: {by_hand}")
-    };
-    let apt = |words: &[&str]| {
-        let mut command = Command::new(prefix[0]);
-        command.args(&prefix[1..]).args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y"]).args(words);
-        command.stdout(Stdio::null());
-        run(&mut command)
-    };
     println!("installing {list} from Debian's archive");
     let install: Vec<&str> = ["install", "--no-install-recommends", "--no-remove"].iter().chain(packages).copied().collect();
-    apt(&["update"]).and_then(|()| apt(&install)).with_context(|| format!("apt-get failed: {by_hand}"))
+    update_lists().and_then(|()| apt(&install)).with_context(|| format!("{list} missing: {by_hand}"))
+}
+
+/// Fetches Debian's lists of packages anew.
+///
+/// # Errors
+/// When this user may not.
+pub fn update_lists() -> Result<()> {
+    apt(&["update"])
+}
+
+/// Runs apt-get with the rights to change the machine.
+fn apt(words: &[&str]) -> Result<()> {
+    let prefix: &[&str] = match silent(Command::new("apt-get").arg("--version")) {
+        true if is_root() => &["env"],
+        true if silent(Command::new("sudo").args(["-n", "true"])) => &["sudo", "-n", "env"],
+        _ => bail!("this user may not install Debian's packages"),
+    };
+    let mut command = Command::new(prefix[0]);
+    command.args(&prefix[1..]).args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-qq", "-y"]).args(words);
+    run(command.stdout(Stdio::null()))
 }
 
 fn is_root() -> bool {
     Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout == b"0\n")
 }
 
-fn works(program: &str) -> bool {
-    silent(program, &["--version"])
-}
-
-fn silent(program: &str, arguments: &[&str]) -> bool {
-    let mut command = Command::new(program);
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.status().is_ok_and(|status| status.success())
+/// Whether the command can be started and succeeds; it prints nothing.
+pub fn silent(command: &mut Command) -> bool {
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())
 }

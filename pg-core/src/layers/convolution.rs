@@ -42,6 +42,7 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     const TAPE: usize = <Self as Layer<In>>::OUT.len();
     const WIDTH: usize = <Self as Layer<In>>::OUT.len();
     const FILTERS: usize = OUT;
+    const FAN_IN: usize = Self::sizes(In::SHAPE).fan_in();
     const MACS: usize = Self::sizes(In::SHAPE).macs();
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 

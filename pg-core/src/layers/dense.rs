@@ -27,6 +27,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const FILTERS: usize = OUT;
     const FACTORS: usize = In::SHAPE.len() + OUT;
     const FACTORED: bool = true;
+    const FAN_IN: usize = In::SHAPE.len();
     const MACS: usize = In::SHAPE.len() * OUT;
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 

@@ -36,6 +36,7 @@ impl<W: Slides, In: Shaped> Layer<In> for Depthwise<W> {
     const WIDTH: usize = <Self as Layer<In>>::OUT.len();
     const SCRATCH: usize = Self::sizes(In::SHAPE).scratch();
     const FILTERS: usize = In::SHAPE.channels;
+    const FAN_IN: usize = Self::sizes(In::SHAPE).plane.taps();
     const MACS: usize = {
         let depthwise::Depthwise { channels, plane } = Self::sizes(In::SHAPE);
         Convolution { groups: channels, inputs: 1, outputs: 1, plane }.macs()

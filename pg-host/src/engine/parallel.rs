@@ -12,8 +12,7 @@ use pg_core::form::Samples;
 use pg_core::perturbation::mirror;
 use pg_core::perturbation::rank_one::Factors;
 use pg_core::population::{
-    Batch, Cohort, Combine, Estimate, Population, Softmax, Source, StepError, Weights, Workspace, add, backward, forward, join, shard,
-    weigh,
+    Batch, Cohort, Combine, Estimate, Population, Softmax, Source, StepError, Weights, Workspace, backward, forward, join, shard, weigh,
 };
 use pg_core::{Network, Widest};
 use rayon::prelude::*;
@@ -180,11 +179,7 @@ impl<N: Network> Parallel<N> {
                         // As one thread does it: the first is written, not added to zero, which would lose the sign of a zero.
                         join::<Widest>(1.0, part, adds, gradient);
                     } else {
-                        if pass.begins {
-                            partial.copy_from_slice(part)
-                        } else {
-                            add::<Widest>(part, partial)
-                        }
+                        join::<Widest>(1.0, part, !pass.begins, partial);
                         if pass.ends {
                             join::<Widest>(pass.weight, partial, adds, gradient);
                         }
@@ -345,6 +340,7 @@ impl<N: Network> Engine for Parallel<N> {
     }
 
     fn at_once(&self) -> usize {
-        PASSES * self.workers.len() * shard::<N>(self.task.batch)
+        // One thread, which takes over at a member to skip, asks for all samples of a member.
+        (PASSES * self.workers.len() * shard::<N>(self.task.batch)).max(self.task.batch)
     }
 }
