@@ -219,7 +219,7 @@ impl Subject {
     }
 
     fn measure(&mut self, seconds: f64, peak: f64) {
-        let took = time(seconds, || (0..4).for_each(|_| self.step())) / 4.0;
+        let took = time(seconds, || self.step());
         let (mut making, mut number) = (0.0, 0.0);
         if self.population.members > 0 {
             let mut step = self.step;

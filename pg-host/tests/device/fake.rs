@@ -14,7 +14,7 @@ use pg_core::link::{
 use pg_core::loss::{Loss, Targets};
 use pg_core::model_file::Model;
 use pg_core::optimiser::Sgd;
-use pg_core::perturbation::Distribution;
+use pg_core::perturbation::{self, Distribution};
 use pg_core::population::{Batch, Population, Workspace, infer};
 use pg_core::zoo::Mlp64x32x10 as Net;
 
@@ -129,7 +129,8 @@ impl Fake {
     fn tune(&mut self) {
         let Options { population: members, rho, antithetic, noise, .. } = self.options;
         let distribution = if noise == Noise::Gaussian { Distribution::Gaussian } else { Distribution::Rademacher };
-        let population = Population { members, rho, distribution, antithetic };
+        let noise = perturbation::Noise { distribution, ..perturbation::Noise::new(rho) };
+        let population = Population { noise, antithetic, ..Population::new(members, rho) };
         let count = usize::from(self.options.batch).min(self.samples.len());
         let first = self.step as usize * count;
         let batch: Vec<&(u16, Vec<f32>)> = (0..count).map(|i| &self.samples[(first + i) % self.samples.len()]).collect();
@@ -153,7 +154,7 @@ impl Fake {
             &mut workspace,
             &mut gradient,
         );
-        self.loss = loss.unwrap();
+        self.loss = loss.unwrap().loss;
         let sgd = Sgd { momentum: self.options.momentum, nesterov: false, weight_decay: self.options.weight_decay };
         sgd.step::<f32>(self.options.rate, &gradient, &mut self.velocity, &mut self.parameters);
         self.step += 1;
