@@ -18,7 +18,7 @@ type Plain = Sequential<Vector<9>, (Dense<5>, Tanh, Dense<3>)>;
 type Long = Sequential<Vector<700>, (Dense<3>, LayerNorm, Dense<2>)>;
 
 const CROSS_ENTROPY: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
-const DISTRIBUTIONS: [Distribution; 3] = [Distribution::Gaussian, Distribution::Uniform, Distribution::Rademacher];
+const DISTRIBUTIONS: [Distribution; 4] = [Distribution::Gaussian, Distribution::Uniform, Distribution::Rademacher, Distribution::RankOne];
 const RULES: [ScaleRule; 4] = [ScaleRule::Filter, ScaleRule::FilterExact, ScaleRule::Weight, ScaleRule::Absolute];
 const EVERYTHING: NoiseTargets = NoiseTargets { biases: true, gains: true, ..NoiseTargets::WEIGHTS };
 const STEP: u32 = 7;

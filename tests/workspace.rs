@@ -28,7 +28,7 @@ type Normed = Sequential<Image<2, 5, 4>, (BatchNorm, Conv2d<4, 3, 2, 1>, BatchNo
 fn gradients<N: Network, F: Form>(population: &Population, batches: &[usize], room: usize, garbage: f32) -> Vec<Vec<u32>> {
     const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.1 };
     let (theta, data) = (parameters::<N>(1), Samples::random::<N>(2, 64));
-    let (mut scales, mut weights) = (vec![garbage; N::FILTERS], vec![garbage; Population::weights_len::<N, F>()]);
+    let (mut scales, mut weights) = (vec![garbage; N::FILTERS], vec![garbage; population.members_len::<N, F>(room)]);
     let mut memory = vec![garbage; Workspace::len::<N, F>(room)];
     let mut workspace = Workspace::new::<N, F>(room, &mut memory);
     let mut gradient = vec![garbage; N::PARAMS];

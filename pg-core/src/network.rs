@@ -36,6 +36,8 @@ pub trait Network: 'static {
     const TRANSPOSED: usize;
     /// Filters: rows of weights with a noise scale of their own.
     const FILTERS: usize;
+    /// Factors of a member's rank-1 noise; 0 when its layers need members with weights ([`crate::perturbation::rank_one`]).
+    const FACTORS: usize;
     /// Multiply-adds of a forward pass.
     const MACS: usize;
     /// Multiply-adds of a training pass: forward, weight gradients, input gradients except the first layer's.
@@ -113,6 +115,7 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const SCRATCH: usize = Layers::SCRATCH;
     const TRANSPOSED: usize = Layers::TRANSPOSED;
     const FILTERS: usize = Layers::FILTERS;
+    const FACTORS: usize = if Layers::FACTORED { Layers::FACTORS } else { 0 };
     const MACS: usize = Layers::MACS;
     const TRAINING_MACS: usize = 3 * Layers::MACS - Layers::FIRST_MACS;
     const OVERWRITES_INPUT: bool = Layers::OVERWRITES_INPUT;

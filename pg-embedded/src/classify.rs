@@ -21,9 +21,8 @@ pub struct Memory {
 
 /// Reads the parameters from `model`, then reports class and logits of each of `samples`: a byte for each value, then the label.
 /// Ends the program when the file is not a model of `N`.
-pub fn classify<N: Network>(model: &[u8], samples: &[u8], memory: &mut Memory) {
+pub fn classify<N: Network>(model: &[u8], samples: &[u8], memory: &mut Memory, stopwatch: &mut Stopwatch) {
     let Memory { parameters, tape, scratch } = memory;
-    let mut stopwatch = Stopwatch::start();
     let model = match Model::decode(model).and_then(|model| model.parameters_into::<N>(parameters).map(|()| model)) {
         Ok(model) => model,
         Err(error) => {
@@ -41,9 +40,9 @@ pub fn classify<N: Network>(model: &[u8], samples: &[u8], memory: &mut Memory) {
 }
 
 /// Runs the first layers of a network, as a network of their own, on the input that is on the tape: the ticks.
-pub fn ticks_of<N: Network>(memory: &mut Memory) -> Option<u32> {
+pub fn ticks_of<N: Network>(memory: &mut Memory, stopwatch: &mut Stopwatch) -> Option<u32> {
     let Memory { parameters, tape, scratch } = memory;
-    Stopwatch::start().ticks(|| N::forward::<Samples<Fpu>>(&Pass::infer(1, 1), &parameters[..N::PARAMS], &mut tape[..N::TAPE], scratch)).1
+    stopwatch.ticks(|| N::forward::<Samples<Fpu>>(&Pass::infer(1, 1), &parameters[..N::PARAMS], &mut tape[..N::TAPE], scratch)).1
 }
 
 /// `sample 0 label 3 class 3 ticks 20000 logits 3f800000 …`

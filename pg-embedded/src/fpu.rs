@@ -178,6 +178,7 @@ impl Lane for Fpu {
     #[inline(always)]
     fn multiply_add_rows(rows: [&[f32]; 4], x: &[f32], sums: &mut [Self; 4]) {
         multiply_add_blocks(rows, x, sums);
+        let rows = rows.map(|row| &row[..x.len()]);
         let done = x.len() / BLOCK * BLOCK;
         for (k, &x) in x.iter().enumerate().skip(done) {
             for (sum, row) in sums.iter_mut().zip(rows) {

@@ -30,7 +30,18 @@ pub use stopwatch::Stopwatch;
 /// The board that this build is for. A desktop build is for the first one, unless `PG_BOARD` says another.
 pub const BOARD: board::Board = board::named(env!("PG_BOARD"));
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", feature = "no-panic"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // A name that nothing defines: the program does not link when a panic can be reached.
+    #[allow(unsafe_code)]
+    unsafe extern "C" {
+        safe fn a_panic_is_reachable() -> !;
+    }
+    a_panic_is_reachable()
+}
+
+#[cfg(all(target_os = "none", not(feature = "no-panic")))]
 #[panic_handler]
 fn panic(panic: &core::panic::PanicInfo<'_>) -> ! {
     console::report(panic);

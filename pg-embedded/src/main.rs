@@ -6,7 +6,7 @@
 #![deny(unsafe_code)]
 
 use pg_core::{Network, zoo};
-use pg_embedded::{BOARD, Memory, MemoryPlan, classify, console, console::Line};
+use pg_embedded::{BOARD, Memory, MemoryPlan, Stopwatch, classify, console, console::Line};
 use static_cell::ConstStaticCell;
 
 type Net = zoo::Mlp64x32x10;
@@ -33,6 +33,6 @@ fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print(BOARD);
     let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
-    classify::<Net>(MODEL, SAMPLES, &mut memory);
+    classify::<Net>(MODEL, SAMPLES, &mut memory, &mut Stopwatch::start());
     console::end(true)
 }

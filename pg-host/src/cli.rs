@@ -1,5 +1,7 @@
 //! The command line: the only file that knows clap. It turns arguments into [`options`](crate::options) and runs nothing.
 
+mod device;
+
 use std::ffi::{OsStr, OsString};
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -16,6 +18,7 @@ use pg_core::schedule::Course;
 
 use crate::augmentation::Augmentation;
 use crate::data::CsvOptions;
+use crate::device::DeviceOptions;
 use crate::method::MethodOptions;
 use crate::options::{
     BenchOptions, CheckpointOptions, DataInspectOptions, DataOptions, EvalOptions, Every, GradientOptions, InspectOptions, OptimiserName,
@@ -41,6 +44,8 @@ pub enum Command {
         /// Print one JSON array.
         json: bool,
     },
+    /// Speak with a device.
+    Device(Box<DeviceOptions>),
     /// Show a model file.
     Inspect(InspectOptions),
     /// List the networks.
@@ -78,12 +83,13 @@ struct Cli {
 }
 
 const EXAMPLES: &str = "Examples:
-  pg-host train                                handwritten digits; writes model.pg
-  pg-host eval model.pg                        which digits it takes for which
-  pg-host train --population 0                 the same without a population: plain SGD
-  pg-host train --data mine.csv --label kind   a table of your own (examples/own-network)
-  pg-host train --checkpoint run               kept in the directory run; `train --resume run` goes on with it
-  pg-host predict model.pg --limit 5 --bits    classes, and the bits that a device gives";
+  pg-host train                                digits; writes model.pg
+  pg-host eval model.pg                        which it takes for which
+  pg-host train --population 0                 plain SGD, to compare with
+  pg-host train --data mine.csv --label kind   a table of your own
+  pg-host train --checkpoint run               keeps the run in a directory,
+  pg-host train --resume run                   goes on with it after a crash
+  pg-host predict model.pg --limit 5 --bits    classes, and a device's bits";
 
 #[derive(Subcommand)]
 enum Sub {
@@ -91,12 +97,14 @@ enum Sub {
     ///
     /// Without any option: mlp-64-64-32-10 on the bundled digits with a population of 8, 60 epochs, a few seconds. The same options and seed
     /// give the same file, byte for byte, on every machine and for any number of threads. Ctrl-C stops after the step, writes the model and
-    /// prints the results; a second Ctrl-C ends at once.
+    /// prints the results; a second Ctrl-C ends at once. With --checkpoint the run can go on later.
     Train(Box<Train>),
     /// Score a model on data and show what it confuses
     Eval(Eval),
     /// Print the class of each sample as CSV
     Predict(Predict),
+    /// Speak with a device that learns, over a serial port or TCP
+    Device(device::Device),
     /// Show everything that is in a model file
     Inspect(Inspect),
     /// Show what is in a data set, or list the data sets
@@ -292,7 +300,7 @@ struct Train {
     /// What is left of the rate: after each drop of `step` (without it 0.1), at the end of `exponential` (without it 0.01)
     #[arg(long, value_name = "FACTOR", allow_negative_numbers = true)]
     drop: Option<f32>,
-    /// The part of the run between two drops of `step`
+    /// The part of the run between two drops of `step`. Without it a third
     #[arg(long, value_name = "FRACTION", default_value_t = 1.0 / 3.0, allow_negative_numbers = true, hide_default_value = true)]
     drop_every: f32,
     /// The part of the run in which the rate rises first, from almost nothing
@@ -317,7 +325,8 @@ struct Train {
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
     #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
     rho: f32,
-    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make
+    /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make, `rank1` (a sign for each filter
+    /// times one for each of its weights) cheapest: where all layers with weights are dense, members need no weights of their own
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted
@@ -374,7 +383,7 @@ struct Train {
 }
 
 /// The names of the distributions.
-const DISTRIBUTIONS: [&str; 3] = ["gaussian", "uniform", "rademacher"];
+const DISTRIBUTIONS: [&str; 4] = ["gaussian", "uniform", "rademacher", "rank1"];
 
 #[derive(Args)]
 struct Method {
@@ -518,6 +527,9 @@ struct Bench {
     /// Distribution of the noise
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
+    /// Which samples a copy sees: `shared` all of the batch, `split` its own K-th of it
+    #[arg(long, value_name = "MODE", default_value = "shared", value_parser = PossibleValuesParser::new(["shared", "split"]))]
+    batch_mode: String,
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
@@ -661,8 +673,17 @@ impl Reading {
 fn distribution(name: &str) -> Distribution {
     match name {
         "rademacher" => Distribution::Rademacher,
+        "rank1" => Distribution::RankOne,
         "uniform" => Distribution::Uniform,
         _ => Distribution::Gaussian,
+    }
+}
+
+fn batch_mode(name: &str) -> BatchMode {
+    match name {
+        "split" => BatchMode::Split,
+        "fresh" => BatchMode::Fresh,
+        _ => BatchMode::Shared,
     }
 }
 
@@ -713,11 +734,7 @@ impl From<Method> for MethodOptions {
                 "absolute" => ScaleRule::Absolute,
                 _ => ScaleRule::Filter,
             },
-            batch_mode: match &*method.batch_mode {
-                "split" => BatchMode::Split,
-                "fresh" => BatchMode::Fresh,
-                _ => BatchMode::Shared,
-            },
+            batch_mode: batch_mode(&method.batch_mode),
             targets: NoiseTargets { first_layer, last_layer, ..method.targets },
             rho_schedule: RhoSchedule {
                 course: match &*method.rho_schedule {
@@ -773,14 +790,16 @@ impl From<Sub> for Command {
                 let part = name.as_deref().map(part);
                 Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, folded, json })
             }
+            Sub::Device(device) => device.into(),
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
             Sub::Data(Data::Inspect(DataInspect { data, reading, sheet, json })) => {
                 Command::DataInspect(DataInspectOptions { data: reading.of(data), sheet, json })
             }
             Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
-            Sub::Bench(Bench { net: nets, batch, population, noise, seconds, layers, json }) => {
-                Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, layers, json })
+            Sub::Bench(Bench { net: nets, batch, population, noise, batch_mode: mode, seconds, layers, json }) => {
+                let (noise, batch_mode) = (distribution(&noise), batch_mode(&mode));
+                Command::Bench(BenchOptions { nets, batch, population, noise, batch_mode, seconds, layers, json })
             }
             Sub::Study(study) => Command::Study(study.into()),
             Sub::Gradient(arguments) => {
@@ -942,6 +961,22 @@ mod tests {
         let Ok(Command::Gradient(options)) = parsed("gradient --rho 0.2 --at 0,5") else { panic!("no gradient") };
         assert_eq!((options.train.rho, options.train.validation, &options.at[..]), (0.2, 0.5, &[0, 5][..]));
         assert_eq!(options.train.out, PathBuf::from("gradient.html"));
+    }
+
+    #[test]
+    fn every_option_of_the_method_is_read_written_down_and_part_of_the_recipe() {
+        let line = "train --noise uniform --scale-rule weight --batch-mode split --targets gains,weights --noise-layers 2- --rho-schedule \
+                    cosine-up --rho-start 0.25 --combine clean=0.5";
+        let Ok(Command::Train(options)) = parsed(line) else { panic!("no train") };
+        assert!(options.check().is_ok());
+        let written = "noise=uniform antithetic=true scale_rule=weight batch_mode=split targets=weights,gains@2- \
+                       rho_schedule=cosine-up(0.25-1) combine=clean=0.5 label_smoothing=0.0";
+        assert!(options.provenance().contains(written), "{}", options.provenance());
+        let population = options.recipe().population;
+        assert_eq!((population.batch, population.combine), (BatchMode::Split, Combine::Clean { lambda: 0.5 }));
+        assert_eq!((population.noise.distribution, population.noise.scale), (Distribution::Uniform, ScaleRule::Weight));
+        assert_eq!(population.noise.targets, NoiseTargets { gains: true, first_layer: 2, ..NoiseTargets::WEIGHTS });
+        assert_eq!(population.schedule, RhoSchedule { course: RhoCourse::CosineUp, start: 0.25, stop: 1.0 });
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! How close gradients come to that of a large held-out set: the claim of population gradients, measured directly.
 //!
 //! At parameters θ of a training run three estimates are held against g*, the gradient of the plain loss on samples that were never learnt from:
-//! the plain gradient of a fresh batch, the plain gradient of K such batches as one (which costs as much as the population), and
+//! the plain gradient of a fresh batch, the plain gradient of as many such batches as one as cost what the population costs, and
 //! the population's gradient of the same batch. Each is drawn many times; cos(g, g*) and ‖g‖/‖g*‖ are reported. The population's mean loss less
 //! the plain loss on the same batch is a measure of sharpness, E[L(θ+ε)] - L(θ), and costs nothing more.
 //!
@@ -10,7 +10,7 @@
 use pg_core::layers::SegmentKind;
 use pg_core::loss::Targets;
 use pg_core::noise::{Purpose, Stream};
-use pg_core::population::{Batch, BatchMode, Population, StepError};
+use pg_core::population::{Batch, Population, StepError};
 use serde::Serialize;
 
 use crate::any_network::AnyNetwork;
@@ -19,6 +19,7 @@ use crate::data::Samples;
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 use crate::study::statistics::{deviation, mean};
+use crate::supply::Supply;
 use crate::training::{Observer, Recipe, State};
 
 /// An estimate of the gradient against that of the held-out samples: means over the draws, and standard deviations.
@@ -130,29 +131,29 @@ pub fn measure(
 ) -> Result<Measurement, StepError> {
     // Not the noise that the run has seen.
     let seed = recipe.seed ^ 0x6772_6164;
-    // Its noise as it is at this step of the run, whatever the number of the estimate.
-    let noisy = recipe.population.at(step, recipe.epochs * recipe.steps_per_epoch(samples.len()) as u32);
+    let plain = Population::NONE;
     let batch = recipe.batch.min(samples.len());
-    let large = (batch * noisy.passes() as usize).min(samples.len());
-    let seen = if noisy.batch == BatchMode::Fresh { large } else { batch };
-    let Recipe { loss, threads, .. } = *recipe;
-    let engine = |population, batch| network.engine(Task { population, steps: 1, loss, seed, batch, threads });
-    let (mut one, mut many, mut noisy) = (engine(Population::NONE, batch), engine(Population::NONE, large), engine(noisy, batch));
+    let large = (batch * recipe.population.passes() as usize).min(samples.len());
+    // The draws of a step are numbered in turn, and the run is as many times as long: what changes along it stays in its place.
+    let steps = (recipe.steps_per_epoch(samples.len()) as u32 * recipe.epochs + 1).saturating_mul(repeats);
+    let engine = |population, batch| network.engine(Task { population, steps, loss: recipe.loss, seed, batch, threads: recipe.threads });
+    let (mut one, mut many, mut noisy) = (engine(plain, batch), engine(plain, large), engine(recipe.population, batch));
     let (target, loss) = whole(network, &mut *one, parameters, held_out, batch)?;
     let trained = trained(network, parameters.len());
     let mut gradient = Memory::zeros(parameters.len());
     let mut draws = [(); 3].map(|()| Draws::default());
     let mut sharpness = Vec::new();
-    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, large);
+    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, large.max(noisy.at_once()));
     let mut order = Vec::new();
     for repeat in 0..repeats {
         drawn(seed, step, repeat, samples.len(), &mut order);
         // Each estimate has noise and masks of its own.
         let number = step.wrapping_mul(repeats).wrapping_add(repeat);
         let mut losses = [0.0; 3];
-        for (i, (engine, count)) in [(&mut one, batch), (&mut many, large), (&mut noisy, seen)].into_iter().enumerate() {
-            let mut batch = gatherer.gather(seed, repeat, samples, order[..count].iter().copied());
-            losses[i] = engine.gradient(number, parameters, &mut batch, &mut gradient)?.loss;
+        let estimates = [(&mut one, plain, batch), (&mut many, plain, large), (&mut noisy, recipe.population, batch)];
+        for (i, (engine, population, count)) in estimates.into_iter().enumerate() {
+            let mut supply = Supply::new(&mut gatherer, &population, (seed, repeat), samples, &order, 0..count);
+            losses[i] = engine.gradient(number, parameters, &mut supply, &mut gradient)?.loss;
             gradient.iter_mut().zip(&trained).filter(|(_, trained)| !**trained).for_each(|(g, _)| *g = 0.0);
             draws[i].add(&gradient, &target);
         }
@@ -196,7 +197,7 @@ fn whole(
     let trained = trained(network, parameters.len());
     for (inputs, labels) in samples.inputs.chunks(size * elements).zip(samples.labels.chunks(size)) {
         let mut batch = Batch { inputs, targets: Targets::Classes(labels), samples: labels.len() };
-        total += labels.len() as f64 * f64::from(engine.gradient(u32::MAX, parameters, &mut batch, &mut gradient)?.loss);
+        total += labels.len() as f64 * f64::from(engine.gradient(0, parameters, &mut batch, &mut gradient)?.loss);
         sum.iter_mut().zip(gradient.iter()).for_each(|(sum, &g)| *sum += labels.len() as f64 * f64::from(g));
     }
     let count = samples.len() as f64;

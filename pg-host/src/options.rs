@@ -8,6 +8,7 @@ use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
+use pg_core::population::BatchMode;
 use pg_core::schedule::{Course, Schedule};
 use serde::{Serialize, Serializer};
 
@@ -296,6 +297,8 @@ pub struct BenchOptions {
     pub population: Option<u32>,
     /// The distribution of the noise.
     pub noise: Distribution,
+    /// Which samples a member sees.
+    pub batch_mode: BatchMode,
     /// How long to measure each step.
     pub seconds: f64,
     /// Time each layer too.
@@ -546,6 +549,7 @@ fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Er
         Distribution::Gaussian => "gaussian",
         Distribution::Uniform => "uniform",
         Distribution::Rademacher => "rademacher",
+        Distribution::RankOne => "rank1",
     })
 }
 

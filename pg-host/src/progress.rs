@@ -35,8 +35,7 @@ impl Progress {
         let bar = terminal.then(|| {
             let length = u64::from(epochs) * samples_per_epoch as u64;
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{prefix} {bar:24.cyan/dim} {msg}  {eta} left").expect("a constant template");
-            bar.set_style(style.progress_chars("━╸─"));
+            bar.set_style(style("{prefix} {wide_bar:.cyan/dim} {msg}  {eta} left"));
             bar.set_prefix(format!("epoch {}/{epochs}", (epoch + 1).min(epochs)));
             bar.set_position(done);
             bar.reset_eta();
@@ -92,6 +91,8 @@ impl Progress {
     /// Ends the bar; what it showed last stays.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
+            // Nothing is left to wait for, also where the run was stopped.
+            bar.set_style(style("{prefix} {wide_bar:.cyan/dim} {msg}"));
             bar.abandon();
         }
     }
@@ -105,12 +106,18 @@ impl Progress {
         }
     }
 
-    /// "loss 0.1234  validation F1 0.9321  51,200 samples/s".
+    /// "loss 0.1234  F1 0.9321  51,200 samples/s": with a bar and the time left on 80 columns.
     fn text(&self, loss: f64) -> String {
-        let f1 = self.f1.map(|f1| format!("  validation F1 {f1:.4}")).unwrap_or_default();
+        let name = if self.bar.is_some() { "F1" } else { "validation F1" };
+        let f1 = self.f1.map(|f1| format!("  {name} {f1:.4}")).unwrap_or_default();
         let speed = self.samples as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         format!("loss {loss:.4}{f1}  {} samples/s", grouped(speed as u64))
     }
+}
+
+/// A bar as wide as the terminal leaves it.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a constant template").progress_chars("━╸─")
 }
 
 /// "1,234,567".

@@ -10,7 +10,7 @@ use pg_core::layers::SegmentKind;
 use pg_core::loss::Loss;
 use pg_core::noise::{Purpose, Stream};
 use pg_core::optimiser::Optimiser;
-use pg_core::population::{BatchMode, Estimate, Population, StepError};
+use pg_core::population::{BatchMode, Population, Source, StepError};
 use pg_core::schedule::Schedule;
 use pg_core::{Widest, average, clip, sam};
 
@@ -200,6 +200,19 @@ impl State {
         self.loss_sum / f64::from(self.loss_steps.max(1))
     }
 
+    /// A step is done; with a loss, unless it was void.
+    fn advance(&mut self, begins_epoch: bool, passes: u64, loss: Option<f32>) {
+        self.step += 1;
+        self.passes += passes;
+        if begins_epoch {
+            (self.loss_sum, self.loss_steps) = (0.0, 0);
+        }
+        if let Some(loss) = loss {
+            self.loss_sum += f64::from(loss);
+            self.loss_steps += 1;
+        }
+    }
+
     /// What is predicted with: the average, if there is one.
     fn kept(&self) -> &Memory {
         self.mean.as_ref().unwrap_or(&self.parameters)
@@ -304,37 +317,34 @@ impl<'a> Run<'a> {
         let number = self.state.step;
         self.shuffle(number / self.steps_per_epoch);
         let (epoch, step) = self.place(number);
-        let diverged = End::Diverged { epoch, step };
-        let Self { recipe, samples, state, engine, gatherer, order, gradient, uphill, .. } = self;
+        let Self { recipe, state, engine, gatherer, gradient, uphill, .. } = self;
         let State { parameters, snapshot, slots, mean, .. } = state;
-        let taken = taken(order.len(), self.batch_size, number % self.steps_per_epoch);
-        let count = taken.len();
-        let address = (recipe.seed, number / self.steps_per_epoch);
-        let mut batch = Supply::new(gatherer, &recipe.population, address, samples, order, taken);
+        let taken = taken(&self.order, self.batch_size, number % self.steps_per_epoch);
+        let samples = taken.len();
+        let key = (recipe.seed, number / self.steps_per_epoch);
+        let mut batch = Supply::new(gatherer, &recipe.population, key, self.samples, &self.order, taken);
         let mut result = engine.gradient(number, parameters, &mut batch, gradient);
         if let (Some(rho), Ok(_)) = (recipe.sam, result) {
             sam::ascend::<Widest>(rho, parameters, gradient, uphill);
             result = engine.gradient(number, uphill, &mut batch, gradient);
         }
-        let made = recipe.population.at(number, self.steps).members.max(1);
-        let (loss, skipped) = match result {
-            Ok(Estimate { loss, skipped, .. }) => (Some(loss), skipped),
-            // The step is void, and the parameters are good: their losses were finite.
-            Err(StepError::NonFiniteGradient) => (None, made),
-            Err(_) => {
-                // The parameters that led here are no good: those before them are the last with a finite loss.
-                parameters.copy_from_slice(snapshot);
-                state.step = number.saturating_sub(1);
-                return Err(diverged);
-            }
-        };
-        if state.members.count(made, skipped) {
-            return Err(End::Unstable { epoch, step });
+        if result == Err(StepError::NonFiniteLoss) {
+            // The parameters that led here are no good: those before them are the last with a finite loss.
+            parameters.copy_from_slice(snapshot);
+            state.step = number.saturating_sub(1);
+            return Err(End::Diverged { epoch, step });
         }
         snapshot.copy_from_slice(parameters);
-        let Some(loss) = loss else {
-            self.advance(count, None);
-            return Ok((count, self.state.loss_nats() as f32));
+        let begins = number.is_multiple_of(self.steps_per_epoch);
+        let passes = recipe.passes(number, self.steps) * samples as u64;
+        let made = recipe.population.at(number, self.steps).running(batch.samples()).max(1);
+        if state.members.count(made, result.map_or(made, |estimate| estimate.skipped)) {
+            return Err(End::Unstable { epoch, step });
+        }
+        let Ok(loss) = result.map(|estimate| estimate.loss) else {
+            // A gradient that is not finite voids the step, and all of its members.
+            state.advance(begins, passes, None);
+            return Ok((samples, state.loss_nats() as f32));
         };
         let rate = recipe.rate * recipe.schedule.factor(number, self.steps);
         if let Some(most) = recipe.clip_value {
@@ -349,37 +359,23 @@ impl<'a> Run<'a> {
         // A layer may hide an infinite weight from the loss. Without a short circuit, for the sake of the lanes.
         if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
             parameters.copy_from_slice(snapshot);
-            return Err(diverged);
+            return Err(End::Diverged { epoch, step });
         }
         if let (Some(decay), Some(mean)) = (recipe.average, mean) {
             average::update::<Widest>(decay, number, parameters, mean);
         }
-        self.advance(count, Some(loss));
-        Ok((count, loss))
-    }
-
-    /// Counts a step over `samples` samples; one that was void has no loss.
-    fn advance(&mut self, samples: usize, loss: Option<f32>) {
-        let Self { recipe, state, steps, steps_per_epoch, .. } = self;
-        state.passes += recipe.passes(state.step, *steps) * samples as u64;
-        if state.step.is_multiple_of(*steps_per_epoch) {
-            (state.loss_sum, state.loss_steps) = (0.0, 0);
-        }
-        state.step += 1;
-        if let Some(loss) = loss {
-            state.loss_sum += f64::from(loss);
-            state.loss_steps += 1;
-        }
+        state.advance(begins, passes, Some(loss));
+        Ok((samples, loss))
     }
 
     /// Holds what is to be saved to the rule of every step: the last one has no other loss after it.
     fn check(&mut self) -> Result<(), End> {
         let done = self.state.step - 1;
         let (epoch, step) = self.place(done);
-        let Self { recipe, samples, state, engine, gatherer, order, gradient, .. } = self;
-        let taken = taken(order.len(), self.batch_size, done % self.steps_per_epoch);
-        let address = (recipe.seed, done / self.steps_per_epoch);
-        let mut batch = Supply::new(gatherer, &recipe.population, address, samples, order, taken);
+        let Self { recipe, state, engine, gatherer, gradient, .. } = self;
+        let taken = taken(&self.order, self.batch_size, done % self.steps_per_epoch);
+        let key = (recipe.seed, done / self.steps_per_epoch);
+        let mut batch = Supply::new(gatherer, &recipe.population, key, self.samples, &self.order, taken);
         if engine.gradient(state.step, &state.parameters, &mut batch, gradient) == Err(StepError::NonFiniteLoss) {
             state.parameters.copy_from_slice(&state.snapshot);
             state.step = done;
@@ -388,7 +384,7 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// The epoch of step `number`, and the step in it, both from 1.
+    /// The epoch of step `number` and the number of the step in it, both from 1: to tell where a run came to a bad end.
     fn place(&self, number: u32) -> (u32, u32) {
         (number / self.steps_per_epoch + 1, number % self.steps_per_epoch + 1)
     }
@@ -402,10 +398,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The places in the order of an epoch that its batch `number` takes.
-fn taken(samples: usize, batch_size: usize, number: u32) -> Range<usize> {
+/// Those of an epoch's samples, in its order, that batch `number` takes.
+fn taken(order: &[u32], batch_size: usize, number: u32) -> Range<usize> {
     let first = number as usize * batch_size;
-    first..samples.min(first + batch_size)
+    first..order.len().min(first + batch_size)
 }
 
 /// The parameters with running statistics measured on the first [`MEASURED`] samples, in batches of the size that was trained with.

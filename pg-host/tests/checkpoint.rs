@@ -257,7 +257,7 @@ fn ctrl_c_writes_a_checkpoint_and_says_how_to_go_on() {
     assert!(std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let output = child.wait_with_output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success() && text.contains("(stopped, 60 were asked for)"), "{text}");
+    assert!(output.status.success() && text.contains("of 60 epochs, in "), "{text}");
     let newest = files(&program).pop().unwrap();
     let step: u32 = name(&newest)["run/step-".len()..][..10].parse().unwrap();
     assert!(text.contains("  pg-host train --resume run "), "{text}");

@@ -138,6 +138,10 @@ fn bench_measures_the_steps_that_it_is_asked_for() {
     let steps = report["steps"].as_array().unwrap();
     assert_eq!(steps.iter().map(|step| step["net"].as_str().unwrap()).collect::<Vec<_>>(), ["mlp-64-32-10", "mlp-9-24-11"]);
     assert!(report["peak_gflops"].is_f64() && steps.iter().all(|step| step["share_of_peak"].as_f64().unwrap() > 0.0), "{report}");
+    assert!(
+        steps.iter().all(|step| step["noise_share"].as_f64().unwrap() > 0.0 && step["ns_per_normal"].as_f64().unwrap() > 0.0),
+        "{report}"
+    );
 }
 
 #[test]

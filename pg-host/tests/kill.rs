@@ -23,13 +23,15 @@ type Mixed = Sequential<Image<1, 8, 8>, (Conv2d<4, 3>, BatchNorm, Relu, Flatten,
 const _: () = assert!(<Mixed as Network>::PARAMS > 0);
 
 /// Runs, each with its own kind of state. Short epochs, so that kills fall everywhere in them.
-const RUNS: [&str; 7] = [
+const RUNS: [&str; 9] = [
     "--net mlp-64-32-10 --epochs 12 --population 4 --validation 0.2",
     "--net mlp-64-32-10 --epochs 40 --population 0 --nesterov --schedule one-cycle --batch 17 --every 5steps",
     "--net mlp-64-32-10 --epochs 20 --population 2 --optimiser adam --rate 0.003 --ema 0.99 --every 2",
     "--net mlp-64-32-10 --epochs 20 --population 0 --sam 0.05 --optimiser adagrad --every 7steps",
     "--net mlp-64-64-32-10 --epochs 8 --population 2 --augment shift=1,noise=0.05,cutout=2,mixup=0.2 --every 3steps",
     "--net mixed --epochs 3 --population 2 --noise rademacher --validation 0.1 --every 1steps",
+    "--net mlp-64-32-10 --epochs 20 --population 4 --batch-mode split --rho-schedule cosine-up --noise uniform --every 3steps",
+    "--net mlp-64-32-10 --epochs 6 --population 2 --batch-mode fresh --combine softmax=1 --scale-rule weight --targets weights,biases",
     "--net mlp-64-32-10 --epochs 8 --population 8 --optimiser rmsprop --threads 2 --every 11steps",
 ];
 

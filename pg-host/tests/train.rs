@@ -105,6 +105,50 @@ fn a_run_that_diverges_at_once_leaves_the_model_that_was_there() {
     assert_eq!(program.bytes("model.pg"), b"a good model");
 }
 
+#[test]
+fn every_option_of_the_method_gives_the_same_file_for_any_number_of_threads() {
+    let program = Program::new();
+    let mut files = Vec::new();
+    for options in [
+        "",
+        "--noise uniform",
+        "--scale-rule filter-exact",
+        "--scale-rule weight",
+        "--scale-rule absolute --rho 0.05",
+        "--batch-mode split",
+        "--batch-mode fresh",
+        "--targets weights,biases --noise-layers 2",
+        "--rho-schedule cosine-down",
+        "--rho-stop 0.5",
+        "--combine clean=0.5",
+        "--combine softmax=0.1",
+        "--batch-mode fresh --combine softmax=-1",
+        "--batch-mode fresh --combine clean=0.25",
+    ] {
+        let line = format!("train --net mlp-64-32-10 --epochs 2 --population 5 --batch 150 --augment noise=0.1 {options}");
+        for threads in [1, 2, 3] {
+            let report = program.json(&format!("{line} --threads {threads} --out {threads}.pg"));
+            assert_eq!((&report["threads"], &report["steps"]), (&threads.into(), &16.into()), "{options}");
+            assert_eq!(report.get("skipped_members"), None);
+        }
+        assert!(program.bytes("1.pg") == program.bytes("2.pg") && program.bytes("1.pg") == program.bytes("3.pg"), "{options}");
+        files.push(program.bytes("1.pg"));
+    }
+    files.sort_unstable();
+    files.dedup();
+    assert_eq!(files.len(), 14, "every option makes a difference");
+}
+
+#[test]
+fn a_run_that_skips_more_than_one_in_a_hundred_members_is_ended_with_the_parameters_so_far() {
+    let program = Program::new();
+    // At this scale some members overflow and most do not.
+    let (sentence, code) = program.refusal(&format!("{QUICK} --population 8 --rate 1e-38 --scale-rule absolute --rho 6e17"));
+    assert_eq!(code, 1);
+    assert!(sentence.contains("the loss was no finite number for "), "{sentence}");
+    assert!(sentence.contains("members, more than 1 %, in step") && sentence.contains("a smaller --rho; model.pg holds"), "{sentence}");
+}
+
 /// Ends the run at its first step, whatever that step did to the parameters.
 struct Impatient;
 

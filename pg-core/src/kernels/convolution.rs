@@ -8,7 +8,9 @@
 //!    inner places share all taps and run as one, those at both ends are taken one by one;
 //! 3. the input gradient of a stride is split by phase: inputs of one phase see every stride-th tap, and nothing multiplies a zero;
 //! 4. the weight gradient's sums are vectors, too: lanes (samples) are partial sums in the order of [`sum`](super::sum), folded once.
-//!    Tiles are output channels × input channels of one tap, and a row of dy serves many taps while it is near.
+//!    Tiles are output channels × input channels of one tap, and a row of dy serves many taps while it is near;
+//! 5. one sample alone, as a microcontroller has it, leaves no vectors to run along. What a place sees is copied to a row, with zeros beyond the
+//!    border; the row is a dense layer's input for all output channels ([`Lane::multiply_add_rows`]). The order of the terms is the same.
 //!
 //! Tried and dropped: nothing yet that deserves a line.
 
@@ -86,7 +88,7 @@ impl Convolution {
 
     /// `parameters`: `w[group][output][input][row][column]`, then `b[group][output]`.
     #[cfg_attr(not(target_os = "none"), inline(never))]
-    pub fn forward<F: Form>(&self, pass: &Pass, parameters: &[f32], x: &[f32], y: &mut [f32]) {
+    pub fn forward<F: Form>(&self, pass: &Pass, parameters: &[f32], x: &[f32], y: &mut [f32], scratch: &mut [f32]) {
         let Self { groups, inputs, outputs, .. } = *self;
         let plane = self.plane.flattened();
         let place = pass.columns * F::COLUMN;
@@ -98,6 +100,11 @@ impl Convolution {
             let biases = &biases[group * outputs * F::WEIGHT..];
             let x = &x[group * inputs * channel..][..inputs * channel];
             let y = &mut y[group * outputs * plane.outputs() * place..];
+            if F::WEIGHT == 1 && place == 1 {
+                let (weights, biases) = (&weights[..outputs * self.fan_in()], &biases[..outputs]);
+                self.forward_one::<F::Value>(&plane, weights, biases, x, &mut y[..outputs * plane.outputs()], scratch);
+                continue;
+            }
             for oy in 0..plane.y.output {
                 let ys = plane.y.taps(oy);
                 for_runs(plane.x.output, plane.x.inside(), |first, places| {
@@ -123,6 +130,42 @@ impl Convolution {
                     };
                     correlate::<F>(&terms, run);
                 });
+            }
+        }
+    }
+
+    /// [`Convolution::forward`] of one group for one sample alone; `patch` is scratch of [`Convolution::fan_in`].
+    #[inline(always)]
+    fn forward_one<L: Lane>(&self, plane: &Plane, weights: &[f32], biases: &[f32], x: &[f32], y: &mut [f32], patch: &mut [f32]) {
+        let (fan_in, kernel) = (self.fan_in(), [plane.y.kernel, plane.x.kernel]);
+        let patch = &mut patch[..fan_in];
+        for oy in 0..plane.y.output {
+            let ys = plane.y.taps(oy);
+            for ox in 0..plane.x.output {
+                let xs = plane.x.taps(ox);
+                let seen = Seen {
+                    x,
+                    first: plane.y.seen(oy, ys.start) * plane.x.input + plane.x.seen(ox, xs.start),
+                    tap: ys.start * kernel[1] + xs.start,
+                    count: [self.inputs, ys.len(), xs.len()],
+                    x_steps: [plane.inputs(), plane.x.input],
+                    tap_steps: [plane.taps(), kernel[1]],
+                };
+                let border = [ys.len(), xs.len()] != kernel;
+                if border {
+                    patch.fill(0.0);
+                }
+                seen.for_runs(|tap, run| patch[tap..].iter_mut().zip(run).for_each(|(to, x)| *to = *x));
+                let y = &mut y[oy * plane.x.output + ox..];
+                products::<L>(weights, biases, patch, y, plane.outputs());
+                if border {
+                    // A zero that is not there can change nothing but the sign of a zero, or make NaN of infinity: such sums are taken again.
+                    for ((y, row), &bias) in y.iter_mut().step_by(plane.outputs()).zip(weights.chunks_exact(fan_in)).zip(biases) {
+                        if *y == 0.0 || y.is_nan() {
+                            *y = seen.chain::<L>(row, bias);
+                        }
+                    }
+                }
             }
         }
     }
@@ -283,6 +326,64 @@ impl Convolution {
                     add_members::<F>(pass, fold_lanes::<F>(&partial[..round]), &mut weights[index]);
                 }
             }
+        }
+    }
+}
+
+/// What one place sees of one sample: runs along the rows of the input.
+struct Seen<'a> {
+    x: &'a [f32],
+    /// Where the first run begins, and the tap that its first number goes through.
+    first: usize,
+    tap: usize,
+    /// Channels, rows, and how long a run is.
+    count: [usize; 3],
+    /// From channel to channel and from row to row.
+    x_steps: [usize; 2],
+    tap_steps: [usize; 2],
+}
+
+impl Seen<'_> {
+    /// `visit(tap, run)` in the order channel, row.
+    #[inline(always)]
+    fn for_runs(&self, mut visit: impl FnMut(usize, &[f32])) {
+        let [channels, rows, length] = self.count;
+        for c in 0..channels {
+            for row in 0..rows {
+                let first = self.first + c * self.x_steps[0] + row * self.x_steps[1];
+                visit(self.tap + c * self.tap_steps[0] + row * self.tap_steps[1], &self.x[first..][..length]);
+            }
+        }
+    }
+
+    /// `b + Σ w[tap]·x[tap]`.
+    fn chain<L: Lane>(&self, row: &[f32], bias: f32) -> f32 {
+        let mut sum = L::splat(bias);
+        self.for_runs(|tap, run| {
+            sum = row[tap..].iter().zip(run).fold(sum, |sum, (&w, &x)| L::splat(w).mul_add(L::splat(x), sum));
+        });
+        sum.lane(0)
+    }
+}
+
+/// `y[o·step] = b[o] + Σ w[o][tap]·x[tap]` for all outputs, four at a time; the last four may be some of those before once more. A function of
+/// its own, so that a microcontroller's few registers are its own.
+#[inline(never)]
+fn products<L: Lane>(weights: &[f32], biases: &[f32], x: &[f32], y: &mut [f32], step: usize) {
+    let row = |o: usize| &weights[o * x.len()..][..x.len()];
+    let mut o = 0;
+    while o < biases.len() {
+        if biases.len() < 4 {
+            y[o * step] = row(o).iter().zip(x).fold(L::splat(biases[o]), |sum, (&w, &x)| L::splat(w).mul_add(L::splat(x), sum)).lane(0);
+            o += 1;
+            continue;
+        }
+        o = o.min(biases.len() - 4);
+        let mut sums = [L::splat(biases[o]), L::splat(biases[o + 1]), L::splat(biases[o + 2]), L::splat(biases[o + 3])];
+        L::multiply_add_rows([row(o), row(o + 1), row(o + 2), row(o + 3)], x, &mut sums);
+        for sum in sums {
+            y[o * step] = sum.lane(0);
+            o += 1;
         }
     }
 }

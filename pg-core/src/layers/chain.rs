@@ -46,6 +46,8 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const TRANSPOSED: usize = larger(A::TRANSPOSED, B::TRANSPOSED);
     const FILTERS: usize = A::FILTERS + B::FILTERS;
     const FAN_IN: usize = B::FAN_IN;
+    const FACTORS: usize = A::FACTORS + B::FACTORS;
+    const FACTORED: bool = A::FACTORED && B::FACTORED;
     const MACS: usize = A::MACS + B::MACS;
     const FIRST_MACS: usize = if A::PARAMS > 0 { A::FIRST_MACS } else { B::FIRST_MACS };
     const MASKS: u32 = A::MASKS + B::MASKS;
@@ -72,7 +74,8 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let (first_tape, second_tape) = tape.split_at_mut(A::TAPE * element);
         A::forward::<F>(pass, first, x, first_tape, scratch);
         let x = if A::TAPE == 0 { x } else { &mut first_tape[(A::TAPE - A::OUT.len()) * element..] };
-        B::forward::<F>(&Pass { masks: pass.masks + A::MASKS, ..*pass }, second, x, second_tape, scratch);
+        let factors = pass.factors.map(|factors| factors.behind::<F>(A::FACTORS, pass.columns));
+        B::forward::<F>(&Pass { masks: pass.masks + A::MASKS, factors, ..*pass }, second, x, second_tape, scratch);
     }
 
     #[inline]
@@ -94,6 +97,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
             masks: pass.masks + A::MASKS,
             wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0,
             input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
+            factors: pass.factors.map(|factors| factors.behind::<F>(A::FACTORS, pass.columns)),
             ..*pass
         };
         B::backward::<F>(&inner, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch, second_gradient);
@@ -142,6 +146,8 @@ macro_rules! tuple {
             const TRANSPOSED: usize = <chain!($($name)+) as Layer<In>>::TRANSPOSED;
             const FILTERS: usize = <chain!($($name)+) as Layer<In>>::FILTERS;
             const FAN_IN: usize = <chain!($($name)+) as Layer<In>>::FAN_IN;
+            const FACTORS: usize = <chain!($($name)+) as Layer<In>>::FACTORS;
+            const FACTORED: bool = <chain!($($name)+) as Layer<In>>::FACTORED;
             const MACS: usize = <chain!($($name)+) as Layer<In>>::MACS;
             const FIRST_MACS: usize = <chain!($($name)+) as Layer<In>>::FIRST_MACS;
             const MASKS: u32 = <chain!($($name)+) as Layer<In>>::MASKS;

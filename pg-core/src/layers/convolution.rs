@@ -41,6 +41,8 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     const PARAMS: usize = (Self::sizes(In::SHAPE).fan_in() + 1) * OUT;
     const TAPE: usize = <Self as Layer<In>>::OUT.len();
     const WIDTH: usize = <Self as Layer<In>>::OUT.len();
+    // What one place sees, for one sample alone.
+    const SCRATCH: usize = Self::sizes(In::SHAPE).fan_in();
     const FILTERS: usize = OUT;
     const FAN_IN: usize = Self::sizes(In::SHAPE).fan_in();
     const MACS: usize = Self::sizes(In::SHAPE).macs();
@@ -57,8 +59,8 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     }
 
     #[inline]
-    fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
-        const { Self::sizes(In::SHAPE) }.forward::<F>(pass, parameters, x, tape);
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
+        const { Self::sizes(In::SHAPE) }.forward::<F>(pass, parameters, x, tape, scratch);
     }
 
     #[inline]

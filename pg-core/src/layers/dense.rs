@@ -26,6 +26,8 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const TRANSPOSED: usize = In::SHAPE.len();
     const FILTERS: usize = OUT;
     const FAN_IN: usize = In::SHAPE.len();
+    const FACTORS: usize = In::SHAPE.len() + OUT;
+    const FACTORED: bool = true;
     const MACS: usize = In::SHAPE.len() * OUT;
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 
@@ -44,6 +46,9 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         let inputs = In::SHAPE.len();
         let x = &x[..inputs * pass.columns * F::COLUMN];
         forward::<F>(Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, tape);
+        if let Some(factors) = pass.factors {
+            factors.add_product::<F>((inputs, OUT), (0, inputs), pass.columns, x, tape);
+        }
     }
 
     #[inline]
@@ -61,6 +66,9 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         weight_gradient::<F>(pass, inputs, OUT, x, buffers.dy, scratch, gradient);
         if pass.wants_input_gradient {
             input_gradient::<F>(Size { rows: inputs, depth: OUT, columns: pass.columns }, parameters, buffers.dy, buffers.dx);
+            if let Some(factors) = pass.factors {
+                factors.add_product::<F>((0, inputs), (inputs, OUT), pass.columns, buffers.dy, buffers.dx);
+            }
             buffers.swap();
         }
     }

@@ -42,6 +42,7 @@ pub use shuffle::ChannelShuffle;
 
 use crate::floats::Floats;
 use crate::form::Form;
+use crate::perturbation::rank_one::Factors;
 use crate::shape::{Shape, Shaped};
 
 /// What a range of parameters is.
@@ -171,19 +172,21 @@ pub struct Pass<'a> {
     pub wants_input_gradient: bool,
     /// The layer's input sample by sample, `[sample][element]`, when the caller has it so.
     pub input_rows: Option<&'a [f32]>,
+    /// The rank-1 noise of members that run on the central parameters, from the layer's on.
+    pub factors: Option<Factors<'a>>,
 }
 
 impl Pass<'_> {
     /// A pass over `samples` samples by one network that only predicts.
     pub const fn infer(samples: usize, columns: usize) -> Self {
         let mode = Mode::Infer;
-        Self { mode, samples, columns, members: 1, masks: 0, adds: false, wants_input_gradient: false, input_rows: None }
+        Self { mode, samples, columns, members: 1, masks: 0, adds: false, wants_input_gradient: false, input_rows: None, factors: None }
     }
 
     /// The same pass for a branch that starts at another input or after `masks` more masked layers.
     pub(crate) const fn branch(&self, masks: u32, wants_input_gradient: bool) -> Pass<'static> {
         let Self { mode, samples, columns, members, adds, .. } = *self;
-        Pass { mode, samples, columns, members, masks: self.masks + masks, adds, wants_input_gradient, input_rows: None }
+        Pass { mode, samples, columns, members, masks: self.masks + masks, adds, wants_input_gradient, input_rows: None, factors: None }
     }
 }
 
@@ -237,6 +240,10 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     const FILTERS: usize = 0;
     /// Weights of each output channel, when a batch norm behind can go into them: the parameters then end with `w[C][FAN_IN]` and `b[C]`.
     const FAN_IN: usize = 0;
+    /// Factors of its rank-1 noise: filters and incoming weights of each of its matrices.
+    const FACTORS: usize = 0;
+    /// Whether it runs on the factors of rank-1 noise, without weights of a member's own: it has none, or adds what the factors give.
+    const FACTORED: bool = Self::FILTERS == 0;
     /// Multiply-adds of the forward pass.
     const MACS: usize = 0;
     /// Multiply-adds of the forward pass of the first layer with parameters, whose input gradient a network does not need.

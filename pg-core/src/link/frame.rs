@@ -92,7 +92,8 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    /// A byte of the frame.
+    /// A byte of the frame. Not inlined: a message's encoder calls it at a hundred places, and flash is short.
+    #[inline(never)]
     fn push(&mut self, byte: u8) -> Option<()> {
         self.crc.update(&[byte]);
         self.stuff(byte)

@@ -12,6 +12,9 @@ pub enum Distribution {
     Uniform,
     /// Random signs, much cheaper to make.
     Rademacher,
+    /// Signs that are products of one for each filter and one for each incoming weight: noise of rank 1 for each matrix of weights
+    /// ([`super::rank_one`]). Where it falls on biases or gains it is [`Distribution::Rademacher`].
+    RankOne,
 }
 
 impl Distribution {
@@ -21,7 +24,7 @@ impl Distribution {
         match self {
             Distribution::Gaussian => stream.normals::<L>(group, out),
             Distribution::Uniform => stream.uniforms::<L>(group, out),
-            Distribution::Rademacher => stream.signs(group, out),
+            Distribution::Rademacher | Distribution::RankOne => stream.signs(group, out),
         }
     }
 }

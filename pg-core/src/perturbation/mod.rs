@@ -3,6 +3,7 @@
 //! The noise of parameter `i` is element `i` of its pair's stream, whatever else gets noise.
 
 mod distribution;
+pub mod rank_one;
 mod scale;
 mod targets;
 
@@ -87,21 +88,28 @@ impl Noise {
             for row in 0..rows {
                 let start = offset + row * length;
                 let end = start + length;
-                let scale = match is_weight {
+                let mut scale = match is_weight {
                     true => scales[scale_of + row],
                     false => self.scale.factor::<L>(self.rho, &parameters[start..end]),
                 };
+                // Where the row's noise stands in the stream: all filters share one row of signs, and each has a sign of its own.
+                let mut noise_start = start;
+                if is_weight && self.distribution == Distribution::RankOne {
+                    noise_start = offset;
+                    scale *= rank_one::filter_sign(stream, scale_of + row);
+                }
                 let mut squares = Squares::default();
                 let mut first = start;
                 while first < end {
-                    let chunk = first / CHUNK;
+                    let element = noise_start + (first - start);
+                    let chunk = element / CHUNK;
                     if made != Some(chunk) {
                         let needed = (N::PARAMS - chunk * CHUNK).next_multiple_of(GROUP).min(CHUNK);
                         self.distribution.fill::<L>(stream, (chunk * (CHUNK / GROUP)) as u32, &mut noise[..needed]);
                         made = Some(chunk);
                     }
-                    let length = (end - first).min(CHUNK - first % CHUNK);
-                    let noise = &noise[first % CHUNK..][..length];
+                    let length = (end - first).min(CHUNK - element % CHUNK);
+                    let noise = &noise[element % CHUNK..][..length];
                     let piece = match self.scale {
                         ScaleRule::Filter | ScaleRule::Absolute => Piece::Noise { scale, noise },
                         ScaleRule::Weight => Piece::Proportional { scale, noise },

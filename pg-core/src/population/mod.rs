@@ -11,7 +11,8 @@
 //!   i + 4, i + 2, i + 1);
 //! * softmax's total: a chain over the classes; a loss: chains over samples, then shards, then members;
 //! * a member's gradient over a batch: over shards of [`SHARD`] samples;
-//! * the gradient of the population: over the members, θ+ε before θ-ε, pair after pair; then times 1/K; then the clean gradient.
+//! * the gradient of the population: over the members, θ+ε before θ-ε, pair after pair; then times 1/K; then the clean gradient. Members
+//!   on factors that divide a batch ([`Population::is_side_by_side`]): as one network's gradient over the batch.
 //!
 //! A member's weight is put on the gradient of its outputs, or, where its batch is summed shard by shard, on its sum.
 //! Results do not depend on how many members are made at once, in which lanes, or by how many threads; memory does not grow with the
@@ -38,7 +39,7 @@ use core::ops::Range;
 
 use crate::form::Form;
 use crate::lane::Lane;
-use crate::layers::Draw;
+use crate::layers::{Draw, larger};
 use crate::loss::Loss;
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
@@ -197,14 +198,33 @@ impl Population {
         self.members.next_multiple_of(self.unit())
     }
 
-    /// `f32`s that hold the members made at once: one, or with members in lanes as many as there are lanes.
+    /// `f32`s that hold the members made at once: one, or with members in lanes as many as there are lanes. With rank-1 noise other numbers
+    /// are enough, or needed: [`Population::members_len`].
     pub const fn weights_len<N: Network, F: Form>() -> usize {
         N::PARAMS * F::WEIGHT
     }
 
+    /// `f32`s that hold what members of this population are made of, for batches of up to `samples`: their weights, or the factors of their
+    /// noise ([`Noise::is_factored`]), one of each, and one for each sample of a pass where they divide a batch.
+    pub const fn members_len<N: Network, F: Form>(&self, samples: usize) -> usize {
+        if !self.noise.is_factored::<N>() {
+            return Self::weights_len::<N, F>();
+        }
+        let weights = if F::WEIGHT > 1 { N::PARAMS * F::WEIGHT } else { 0 };
+        let of_samples = shard::<N>(samples).div_ceil(F::SAMPLES) * F::COLUMN;
+        weights + N::FACTORS * if self.is_side_by_side::<N>() { 1 + larger(of_samples, F::WEIGHT) } else { F::WEIGHT }
+    }
+
+    /// Whether members that divide a batch run in one pass, each lane on the factors of its sample's member. Their random masks are then those
+    /// of one pair, as in plain gradient descent.
+    pub const fn is_side_by_side<N: Network>(&self) -> bool {
+        let plain = !matches!(self.combine, Combine::Softmax { .. });
+        self.noise.is_factored::<N>() && matches!(self.batch, BatchMode::Split) && plain && !N::WHOLE_BATCH
+    }
+
     /// Writes the population gradient at `parameters` over `batch` to `gradient`. The schedule is the caller's matter: [`Population::at`].
     ///
-    /// * `scales`: scratch of `N::FILTERS`, unused without noise; `weights`: scratch of [`Population::weights_len`], unused without members
+    /// * `scales`: scratch of `N::FILTERS`, unused without noise; `weights`: scratch of [`Population::members_len`], unused without members
     /// * `workspace`: [`Workspace::new`] for the same network, form and at least as many samples as are seen at once
     ///
     /// # Errors

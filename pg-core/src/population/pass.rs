@@ -5,6 +5,7 @@ use crate::lane::Lane;
 use crate::layers::{Draw, Mode, Pass};
 use crate::loss::{Loss, MAX_LANES};
 use crate::network::Network;
+use crate::perturbation::rank_one::Factors;
 
 use super::batch::Batch;
 use super::combine::Weights;
@@ -50,25 +51,31 @@ pub fn estimate<N: Network, F: Form>(parameters: &mut [f32], inputs: &[f32], sam
 
 /// Which members a pass computes, and what their random masks are keyed by.
 #[derive(Clone, Copy, Debug)]
-pub struct Cohort {
+pub struct Cohort<'a> {
     /// How many: one with samples in lanes or scalar, up to `LANES` with members in lanes.
     pub count: usize,
     /// The first of them, the seed and the step, and the first sample.
     pub draw: Draw,
+    /// Their rank-1 noise, when they run on the central parameters.
+    pub factors: Option<Factors<'a>>,
 }
 
-impl Cohort {
+impl<'f> Cohort<'f> {
     /// The same members at samples further on.
     const fn from_sample(self, first: usize) -> Self {
         Self { draw: Draw { first_sample: self.draw.first_sample + first as u32, ..self.draw }, ..self }
     }
 
-    fn pass<'a, N: Network, F: Form>(&self, samples: &'a Batch, adds: bool) -> Pass<'a> {
+    fn pass<'a, N: Network, F: Form>(&self, samples: &'a Batch, adds: bool) -> Pass<'a>
+    where
+        'f: 'a,
+    {
         Pass {
             mode: Mode::Train(self.draw),
             members: self.count,
             adds,
             input_rows: Some(&samples.inputs[..samples.samples * N::INPUT.len()]),
+            factors: self.factors,
             ..Pass::infer(samples.samples, F::columns(samples.samples))
         }
     }

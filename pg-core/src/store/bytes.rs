@@ -38,6 +38,7 @@ impl<'a, F: NorFlash> Part<'a, F> {
         self.crc.clone().finalize()
     }
 
+    #[inline(never)]
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
         self.crc.update(bytes);
         for &byte in bytes {
@@ -79,7 +80,8 @@ pub(super) const fn in_words<F: NorFlash>(bytes: u32) -> u32 {
     bytes.next_multiple_of(F::WRITE_SIZE as u32)
 }
 
-/// Reads any place.
+/// Reads any place. Not inlined, as [`Part::write`]: flash is short.
+#[inline(never)]
 pub(super) fn read<F: NorFlash>(flash: &mut F, at: u32, out: &mut [u8]) -> Result<(), StoreError> {
     let mut out = out.iter_mut();
     pieces(flash, at, out.len() as u32, |bytes| bytes.iter().zip(&mut out).for_each(|(&byte, out)| *out = byte))

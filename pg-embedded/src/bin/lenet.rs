@@ -6,7 +6,7 @@
 
 use pg_core::layers::{Conv2d, MaxPool2d, Relu};
 use pg_core::{Image, Network, Sequential, zoo};
-use pg_embedded::{BOARD, Memory, MemoryPlan, classify, console, console::Line, ticks_of};
+use pg_embedded::{BOARD, Memory, MemoryPlan, Stopwatch, classify, console, console::Line, ticks_of};
 use static_cell::ConstStaticCell;
 
 type Net = zoo::Lenet28;
@@ -38,8 +38,11 @@ fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print(BOARD);
     let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
-    classify::<Net>(MODEL, SAMPLES, &mut memory);
-    let [first, between, second] = [ticks_of::<First>(&mut memory), ticks_of::<Between>(&mut memory), ticks_of::<Second>(&mut memory)];
+    let mut stopwatch = Stopwatch::start();
+    classify::<Net>(MODEL, SAMPLES, &mut memory, &mut stopwatch);
+    let first = ticks_of::<First>(&mut memory, &mut stopwatch);
+    let between = ticks_of::<Between>(&mut memory, &mut stopwatch);
+    let second = ticks_of::<Second>(&mut memory, &mut stopwatch);
     report("first", First::MACS, first);
     report("second", Second::MACS - Between::MACS, second.zip(between).map(|(second, between)| second - between));
     console::end(true)

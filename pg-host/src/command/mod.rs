@@ -1,6 +1,7 @@
 //! The subcommands: typed options in, the text for stdout out. Each is one file; none parses arguments.
 
 mod data;
+mod device;
 mod eval;
 mod gradient;
 mod inspect;
@@ -33,6 +34,7 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
         Command::Predict(options) => predict::run(networks, &options),
         Command::DataInspect(options) => data::inspect(networks, &options),
         Command::DataList { json } => data::list(json),
+        Command::Device(options) => device::run(&options),
         Command::Inspect(options) => inspect::run(networks, &options),
         Command::Nets { json } => Ok(nets::run(networks, json)),
         Command::Study(command) => study::run(networks, &command),

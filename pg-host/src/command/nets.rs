@@ -12,14 +12,14 @@ pub(super) fn run(networks: &[Entry], json: bool) -> String {
     if json {
         return json_text(&networks.iter().map(object).collect());
     }
-    let head = ["network", "family", "input", "classes", "parameters", "multiply-adds", "inference RAM", "folded", "training RAM"];
+    // 80 columns; the families are in the names.
+    let head = ["network", "input", "classes", "parameters", "MACs", "run", "folded", "train"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for entry in networks {
         let sizes = entry.network().sizes();
-        let kilobytes = |bytes: usize| format!("{:.1} KiB", bytes as f64 / 1024.0);
+        let kilobytes = |bytes: usize| format!("{:.1}", bytes as f64 / 1024.0);
         rows.push(vec![
             entry.name().into(),
-            entry.family().into(),
             sizes.input.to_string(),
             sizes.outputs.to_string(),
             grouped((sizes.params - sizes.statistics) as u64),
@@ -30,9 +30,11 @@ pub(super) fn run(networks: &[Entry], json: bool) -> String {
         ]);
     }
     format!(
-        "{}\nRAM is that of a microcontroller: inference keeps the parameters and one sample's activations, folded the same with batch norms in\n\
-         the weights before them; training keeps parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever the\n\
-         population.\n",
+        "{}\nMACs: multiply-adds for one sample. Run, folded, train: KiB of RAM on a\n\
+         microcontroller. To run takes the parameters and one sample's activations,\n\
+         folded the same with batch norms in the weights before them; to train takes\n\
+         parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever\n\
+         the population.\n",
         columns(&rows)
     )
 }

@@ -40,7 +40,7 @@ pub(super) fn go(networks: &[Entry], options: &TrainOptions, found: Option<(Dire
         say(note);
     }
     let Experiment { entry, name, carved, prepared, recipe } = experiment::set_up(networks, options, material)?;
-    let steps = u64::from(recipe.epochs) * recipe.steps_per_epoch(prepared.train.len()) as u64;
+    let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
     let resumed = found.is_some();
     let start = Start::of(entry.network(), options, &recipe, &prepared, found)?;
     // Before the first line, so that who has read it may press Ctrl-C.
@@ -236,20 +236,23 @@ impl Report<'_> {
             Tally { skipped: 0, .. } => String::new(),
             Tally { made, skipped } => format!(", {skipped} of {} members skipped", grouped(made)),
         };
-        let end = if trained.end == End::Stopped { format!(" (stopped, {} were asked for)", options.epochs) } else { String::new() };
-        let end = end + &self.resumed.map(|step| format!(", behind step {step}")).unwrap_or_default();
+        let epochs = match trained.end {
+            End::Stopped => format!("stopped after {} of {} epochs,", trained.epochs, options.epochs),
+            _ => format!("{} epochs", trained.epochs),
+        };
+        let since = self.resumed.map(|step| format!(" since step {step}")).unwrap_or_default();
         let worst = self.test.per_class.iter().min_by(|a, b| a.f1.total_cmp(&b.f1)).filter(|worst| worst.f1 < 1.0);
         let worst = worst.map(|worst| format!("worst class    `{}`, F1 {:.3} on {} samples\n", worst.name, worst.f1, worst.support));
         let validation = self.validation.as_ref().map(|scores| format!("validation F1  {:.4}\n", scores.macro_f1)).unwrap_or_default();
         format!(
             "{net} ({parameters} parameters) with {how}\n\
-             learnt from {train} samples of {name}: {epochs} epochs{end} in {time}, loss {loss:.4} nats, {passes} passes a second{skipped}\n\n\
+             learnt from {train} samples of {name}: {epochs} in {time}{since}\n\
+             loss {loss:.4} nats, {passes} passes a second{skipped}\n\n\
              on {test} samples that it never saw\n\
              macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\nECE            {ece:.4}\n{worst}{validation}\n\
              wrote {path} ({bytes} bytes)\n\n{next}",
             net = self.entry.name(),
             name = self.name,
-            epochs = trained.epochs,
             time = seconds(self.elapsed),
             passes = grouped(self.passes_per_s as u64),
             loss = trained.loss_nats,

@@ -3,7 +3,8 @@
 use std::io;
 use std::time::Duration;
 
-use pg_core::link::{Client, LinkError, Poll, Refusal, Reply, Request, Retry, content_bytes, frame_bytes};
+use pg_core::Shape;
+use pg_core::link::{Client, Form, LinkError, Poll, Refusal, Reply, Request, Retry, Status, content_bytes, frame_bytes};
 
 use super::Line;
 
@@ -23,7 +24,7 @@ pub enum DeviceError {
     Link(#[from] LinkError),
     /// The line broke and stayed broken.
     #[error("the line to the device is broken: {0}; plug it in again, and what was under way goes on with the same command")]
-    Line(#[from] io::Error),
+    Line(String),
     /// A reply of another kind than the request asks for.
     #[error("the device answered something else than was asked: use the pg-host that its firmware was built with")]
     Unexpected,
@@ -57,6 +58,29 @@ impl Buffers {
     pub fn new() -> Self {
         Self { request: vec![0; frame_bytes(MESSAGE_BYTES)], reply: vec![0; content_bytes(MESSAGE_BYTES)] }
     }
+}
+
+/// Who a device says it is: [`pg_core::link::Hello`], owned.
+#[derive(Clone, Debug, PartialEq)]
+#[allow(missing_docs, reason = "the names and meanings of the reply")]
+pub struct Greeting {
+    pub firmware: String,
+    pub fingerprint: u64,
+    pub model_crc: u32,
+    pub input: Shape,
+    pub classes: u16,
+    pub params: u32,
+    pub form: Form,
+    pub samples: u32,
+    pub plan_rows: u16,
+    pub largest_request: u32,
+    pub largest_reply: u32,
+}
+
+/// A number for a session that no other host has chosen lately: from the clock, which no result depends on.
+pub fn session() -> u32 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    since.as_nanos() as u32 ^ std::process::id().rotate_left(16)
 }
 
 /// A line with a client.
@@ -116,6 +140,40 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Opens the session.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`].
+    pub fn hello(&mut self) -> Result<Greeting, DeviceError> {
+        self.ask(&Request::Hello, |reply| match reply {
+            Reply::Hello(hello) => Some(Greeting {
+                firmware: hello.firmware.into(),
+                fingerprint: hello.fingerprint,
+                model_crc: hello.model_crc,
+                input: Shape::new(hello.input.0 as usize, hello.input.1 as usize, hello.input.2 as usize),
+                classes: hello.classes,
+                params: hello.params,
+                form: hello.form,
+                samples: hello.samples,
+                plan_rows: hello.plan_rows,
+                largest_request: hello.largest_request,
+                largest_reply: hello.largest_reply,
+            }),
+            _ => None,
+        })
+    }
+
+    /// What the device does.
+    ///
+    /// # Errors
+    /// As [`Connection::ask`].
+    pub fn status(&mut self) -> Result<Status, DeviceError> {
+        self.ask(&Request::Status, |reply| match reply {
+            Reply::Status(status) => Some(status),
+            _ => None,
+        })
+    }
+
     /// Asks for something that is done and no more; the step at which it took effect.
     ///
     /// # Errors
@@ -138,5 +196,5 @@ fn open_again(line: &mut dyn Line, mut reason: io::Error) -> Result<(), DeviceEr
         }
         line.pause(REOPEN_PAUSE);
     }
-    Err(DeviceError::Line(reason))
+    Err(DeviceError::Line(reason.to_string()))
 }

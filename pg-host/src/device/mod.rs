@@ -5,7 +5,9 @@
 
 mod connection;
 mod line;
+mod options;
 pub mod transfer;
 
-pub use connection::{Buffers, Connection, DeviceError};
+pub use connection::{Buffers, Connection, DeviceError, Greeting, session};
 pub use line::{Line, Serial, Tcp, open};
+pub use options::{Action, DeviceOptions, Picked};

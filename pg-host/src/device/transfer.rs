@@ -11,9 +11,12 @@ const BEGINNINGS: usize = 4;
 /// Bytes of a piece's message beside the piece: variant, offset, length, each a varint.
 const PIECE_OVERHEAD: u32 = 1 + 5 + 5;
 
+/// A message that fits the buffers of a connection.
+const LONGEST: u32 = 1 << 15;
+
 /// The longest piece for messages of so many bytes; of whole numbers, at least one.
 pub fn piece_bytes(largest_message: u32) -> u32 {
-    (largest_message.saturating_sub(PIECE_OVERHEAD) / 4 * 4).max(4)
+    (largest_message.min(LONGEST).saturating_sub(PIECE_OVERHEAD) / 4 * 4).max(4)
 }
 
 /// Pulls the parameters, in pieces of up to `piece` bytes; `progress` is told the bytes so far and all of them.

@@ -10,9 +10,9 @@ use std::ops::Range;
 
 use pg_core::form::Samples;
 use pg_core::perturbation::mirror;
+use pg_core::perturbation::rank_one::Factors;
 use pg_core::population::{
-    Batch, Cohort, Combine, Estimate, Population, Softmax, Source, StepError, Weights, Workspace, add, backward, forward, join, shard,
-    weigh,
+    Batch, Cohort, Combine, Estimate, Population, Softmax, Source, StepError, Weights, Workspace, backward, forward, join, shard, weigh,
 };
 use pg_core::{Network, Widest};
 use rayon::prelude::*;
@@ -101,7 +101,7 @@ impl<N: Network> Parallel<N> {
     pub(super) fn new(task: Task, threads: usize) -> Result<Self, ThreadPoolBuildError> {
         let result = || Outcome { gradient: Memory::zeros(N::PARAMS), loss: 0.0 };
         let worker = || Worker {
-            weights: Memory::zeros(N::PARAMS),
+            weights: Memory::zeros(task.population.members_len::<N, Form>(task.batch)),
             workspace: Memory::zeros(Workspace::len::<N, Form>(shard::<N>(task.batch))),
             member: None,
             filled: None,
@@ -179,11 +179,7 @@ impl<N: Network> Parallel<N> {
                         // As one thread does it: the first is written, not added to zero, which would lose the sign of a zero.
                         join::<Widest>(1.0, part, adds, gradient);
                     } else {
-                        if pass.begins {
-                            partial.copy_from_slice(part)
-                        } else {
-                            add::<Widest>(part, partial)
-                        }
+                        join::<Widest>(1.0, part, !pass.begins, partial);
                         if pass.ends {
                             join::<Widest>(pass.weight, partial, adds, gradient);
                         }
@@ -274,15 +270,18 @@ impl Worker {
     fn run<N: Network>(&mut self, task: &Task, shared: &Shared, passes: &[Pass]) {
         let Shared { population, step, parameters, span, divisor, .. } = shared;
         for (i, pass) in passes.iter().enumerate() {
+            let mut factors = None;
             let weights = match shared.who {
                 Who::Central => parameters,
                 Who::Members => {
                     self.make::<N>(task, shared, pass.member);
-                    &*self.weights
+                    let factored = population.noise.is_factored::<N>();
+                    factors = factored.then(|| Factors::of_members(&self.weights));
+                    if factored { *parameters } else { &*self.weights }
                 }
             };
             let samples = shared.batch.part(pass.samples.start - span.start..pass.samples.end - span.start, N::INPUT.len(), N::OUTPUTS);
-            let cohort = Cohort { count: 1, draw: population.draw(task.seed, *step, pass.member, pass.samples.start as u32) };
+            let cohort = Cohort { count: 1, draw: population.draw(task.seed, *step, pass.member, pass.samples.start as u32), factors };
             let refill = self.filled.as_ref() != Some(&pass.samples);
             self.filled = Some(pass.samples.clone());
             let mut workspace = Workspace::new::<N, Form>(shard::<N>(task.batch), &mut self.workspace);
@@ -307,6 +306,12 @@ impl Worker {
             return;
         }
         let (pair, second) = population.place(member);
+        if population.noise.is_factored::<N>() {
+            let stream = population.stream(task.seed, *step, pair);
+            population.noise.factors::<N, Widest>(&stream, scales, second, 1, &mut self.weights);
+            self.member = Some(member);
+            return;
+        }
         if !second || self.member.is_none_or(|held| held + 1 != member) {
             let stream = population.stream(task.seed, *step, pair);
             population.noise.perturb::<N, Widest>(&stream, parameters, scales, &mut self.weights);
@@ -335,6 +340,7 @@ impl<N: Network> Engine for Parallel<N> {
     }
 
     fn at_once(&self) -> usize {
-        PASSES * self.workers.len() * shard::<N>(self.task.batch)
+        // One thread, which takes over at a member to skip, asks for all samples of a member.
+        (PASSES * self.workers.len() * shard::<N>(self.task.batch)).max(self.task.batch)
     }
 }

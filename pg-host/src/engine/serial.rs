@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use pg_core::form::Samples;
-use pg_core::population::{Estimate, Population, Source, StepError, Workspace};
+use pg_core::population::{Estimate, Source, StepError, Workspace};
 use pg_core::{Network, Widest};
 
 use super::{Engine, Task};
@@ -24,7 +24,7 @@ impl<N: Network> Serial<N> {
         Self {
             task,
             scales: Memory::zeros(N::FILTERS),
-            weights: Memory::zeros(Population::weights_len::<N, Form>()),
+            weights: Memory::zeros(task.population.members_len::<N, Form>(task.batch)),
             workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)),
             network: PhantomData,
         }

@@ -16,11 +16,18 @@ fn unit_noise(distribution: Distribution, stream: &Stream, count: usize) -> Vec<
         match distribution {
             Distribution::Gaussian => stream.normals::<f32>(group, &mut numbers),
             Distribution::Uniform => stream.uniforms::<f32>(group, &mut numbers),
-            Distribution::Rademacher => stream.signs(group, &mut numbers),
+            Distribution::Rademacher | Distribution::RankOne => stream.signs(group, &mut numbers),
         }
         numbers
     });
     groups.take(count).map(f64::from).collect()
+}
+
+/// The sign of a filter in noise of rank 1.
+fn unit_sign(stream: &Stream, filter: usize) -> f64 {
+    let mut signs = [0.0; GROUP];
+    stream.signs((1 << 31) + (filter / GROUP) as u32, &mut signs);
+    signs[filter % GROUP].into()
 }
 
 fn norm(numbers: &[f64]) -> f64 {
@@ -30,7 +37,9 @@ fn norm(numbers: &[f64]) -> f64 {
 /// The noise of member `k`, for every parameter.
 pub fn noise<N: Network>(population: &Population, seed: u64, step: u32, k: u32, theta: &[f32]) -> Vec<f64> {
     let (pair, sign) = if population.antithetic { (k / 2, [1.0, -1.0][k as usize % 2]) } else { (k, 1.0) };
-    let z = unit_noise(population.noise.distribution, &Stream::new(seed, Purpose::Members, step, pair), N::PARAMS);
+    let stream = Stream::new(seed, Purpose::Members, step, pair);
+    let z = unit_noise(population.noise.distribution, &stream, N::PARAMS);
+    let mut filters = 0;
     let theta: Vec<f64> = theta.iter().map(|&t| t.into()).collect();
     let rho = f64::from(population.noise.rho);
     let mut noise = vec![0.0; N::PARAMS];
@@ -39,6 +48,10 @@ pub fn noise<N: Network>(population: &Population, seed: u64, step: u32, k: u32, 
         let targets = population.noise.targets;
         if [SegmentKind::Weight, SegmentKind::Gain].contains(&segment.kind) {
             layer += 1;
+        }
+        let first_filter = filters;
+        if segment.kind == SegmentKind::Weight {
+            filters += segment.filters;
         }
         let (kind, rows) = match segment.kind {
             SegmentKind::Weight => (targets.weights, segment.filters),
@@ -50,13 +63,21 @@ pub fn noise<N: Network>(population: &Population, seed: u64, step: u32, k: u32, 
             return;
         }
         let length = segment.range().len() / rows;
-        for row in segment.range().step_by(length).map(|first| first..first + length) {
-            let (w, z) = (&theta[row.clone()], &z[row.clone()]);
+        for (r, row) in segment.range().step_by(length).map(|first| first..first + length).enumerate() {
+            let w = &theta[row.clone()];
+            let z = match population.noise.distribution {
+                // One row of signs for all filters, and one sign for each filter.
+                Distribution::RankOne if segment.kind == SegmentKind::Weight => {
+                    let s = unit_sign(&stream, first_filter + r);
+                    z[segment.offset..][..length].iter().map(|t| s * t).collect()
+                }
+                _ => z[row.clone()].to_vec(),
+            };
             for (i, noise) in noise[row].iter_mut().enumerate() {
                 *noise = sign
                     * match population.noise.scale {
                         ScaleRule::Filter => rho * norm(w) / (length as f64).sqrt() * z[i],
-                        ScaleRule::FilterExact => rho * norm(w) / norm(z) * z[i],
+                        ScaleRule::FilterExact => rho * norm(w) / norm(&z) * z[i],
                         ScaleRule::Weight => rho * w[i].abs() * z[i],
                         ScaleRule::Absolute => rho * z[i],
                     };
