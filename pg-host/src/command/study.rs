@@ -235,7 +235,7 @@ fn report(file: &Path, html: Option<&Path>, csv_file: Option<&Path>, json: bool)
         text += &format!("{} runs in the file are not asked for by its study, the first `{}`\n", report.strays.len(), report.strays[0]);
     }
     let also = csv_file.map(|path| format!(" and {}", path.display())).unwrap_or_default();
-    Ok(format!("{text}{} runs, {} of one core; wrote {}{also}\n", report.runs, seconds(report.core_hours * 3600.0), html.display()))
+    Ok(format!("{text}{} runs, {} of training; wrote {}{also}\n", report.runs, seconds(report.core_hours * 3600.0), html.display()))
 }
 
 fn join(files: &[PathBuf], out: &Path, json: bool) -> Result<String, Failure> {

@@ -407,7 +407,7 @@ mod tests {
         let levels = study.axes["rho"].levels();
         assert_eq!(levels.iter().map(|level| &level.options[..]).collect::<Vec<_>>(), ["--rho 0.1", "--rho 1"]);
         assert!(study.axes["rho"].is_numeric());
-        assert_eq!(study.tuning.unwrap().grid["rate"].iter().map(word).collect::<Vec<_>>(), ["0.1", "1e-5"].map(|x| x.to_string()));
+        assert_eq!(study.tuning.unwrap().grid["rate"].iter().map(word).collect::<Vec<_>>(), ["0.1", "0.00001"].map(|x| x.to_string()));
     }
 
     #[test]

@@ -38,7 +38,10 @@ fn lead(report: &Report) -> String {
     let list = |items: &[String]| items.iter().map(|item| format!("<li><code>{}</code></li>", escaped(item))).collect::<String>();
     let missing = match report.missing.len() {
         0 => String::new(),
-        n => format!("<div class=\"warning\"><p>{n} places are not complete:</p><ul>{}</ul></div>\n", list(&report.missing)),
+        n => format!(
+            "<details class=\"warning\"><summary>{n} places are not complete</summary><ul>{}</ul></details>\n",
+            list(&report.missing)
+        ),
     };
     let strays = match report.strays.len() {
         0 => String::new(),
@@ -47,7 +50,7 @@ fn lead(report: &Report) -> String {
     format!(
         "{about}<p>{tuning} The final runs learnt from the whole training part, with {n} seeds that are the same for every arm (same first \
          weights, order and augmentation); the test part was used once, after the last epoch. Intervals are 95 % bootstrap intervals of the \
-         mean of differences paired by seed.</p>\n<p class=\"soft\">{runs} runs, {time} of one core · study <code>{name}</code></p>\n{missing}{strays}",
+         mean of differences paired by seed.</p>\n<p class=\"soft\">{runs} runs, {time} of training · study <code>{name}</code></p>\n{missing}{strays}",
         n = report.seeds.len(),
         runs = report.runs,
         time = seconds(report.core_hours * 3600.0),
@@ -223,6 +226,7 @@ fn named(report: &Report, axis: &AxisReport) -> Section {
     for cell in report.cells() {
         let mut all = Vec::new();
         for level in &axis.levels {
+            let mut rows = Vec::new();
             let here = |d: &&Difference| d.at.cell == cell && d.at.level.as_ref().is_some_and(|(name, l)| *name == axis.name && l == level);
             for d in report.differences.iter().filter(here) {
                 let arm = d.what.strip_prefix(&format!("{level}, ")).unwrap_or(&d.what);
@@ -235,8 +239,12 @@ fn named(report: &Report, axis: &AxisReport) -> Section {
                 if number == legend.len() {
                     legend.push((number, name));
                 }
-                all.push(row(level.clone(), number, d));
+                rows.push(row(String::new(), number, d));
             }
+            // In the order of the legend; the first says of which level they are.
+            rows.sort_by_key(|row| row.number);
+            rows.first_mut().into_iter().for_each(|first| first.name = level.clone());
+            all.extend(rows);
         }
         if !all.is_empty() {
             figures.push(Figure { svg: rows(&cell, "difference of macro F1, points", &all), caption: cell });

@@ -166,10 +166,16 @@ fn combinations(grid: &Grid) -> Vec<String> {
     })
 }
 
-/// `count` of the settings, spread over the whole list by equal steps: the same on every machine.
+/// `count` of the settings, the same on every machine: every so many-th of them round and round, by a step near the golden section that shares
+/// no divisor with their number, so that no value of an option is passed over in turn with another's.
 fn spread(settings: Vec<String>, count: usize) -> Vec<String> {
     let all = settings.len();
-    (0..count).map(|i| settings[(2 * i + 1) * all / (2 * count)].clone()).collect()
+    let divides_both = |step: usize| (2..=step).any(|divisor| step.is_multiple_of(divisor) && all.is_multiple_of(divisor));
+    let away = |step: usize| (step as f64 - 0.618_034 * all as f64).abs();
+    let step = (1..all).filter(|&step| !divides_both(step)).min_by(|&a, &b| away(a).total_cmp(&away(b))).unwrap_or(1);
+    let mut chosen: Vec<usize> = (0..count).map(|i| i * step % all).collect();
+    chosen.sort_unstable();
+    chosen.into_iter().map(|i| settings[i].clone()).collect()
 }
 
 impl Plan {
@@ -419,7 +425,9 @@ mod tests {
         // Without an axis and at adam: two arms each. ρ and `plain` choose nothing anew.
         assert_eq!(plan.units.len(), 4);
         assert!(plan.units.iter().all(|unit| unit.trials.len() == 6));
-        assert_eq!(plan.units[1].trials[0], "--rate 0.1 --weight-decay 0 --rho 0.1", "two of each pair of settings is left out");
+        assert_eq!(plan.units[1].trials[0], "--rate 0.1 --weight-decay 0 --rho 0.1", "the first is always tried");
+        let with = |rho| plan.units[1].trials.iter().filter(|trial| trial.ends_with(rho)).count();
+        assert_eq!((with("--rho 0.1"), with("--rho 0.2")), (3, 3), "a thinner grid keeps every value");
         assert_eq!(plan.points.len(), 2 * (1 + 2 + 2));
         let outline = plan.outline(&Records::default(), Method::Grid, Shard::ALL);
         let finals = outline.iter().filter(|(_, run)| run.purpose == Purpose::Final).count();
