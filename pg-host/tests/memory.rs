@@ -68,19 +68,22 @@ fn run(population: Population, threads: usize) -> (usize, usize) {
 }
 
 fn main() {
-    for batch in [BatchMode::Shared, BatchMode::Split, BatchMode::Fresh] {
-        for combine in [Combine::Mean, Combine::Clean { lambda: 0.5 }, Combine::Softmax { tau: 1.0 }] {
-            let population = |members| Population { batch, combine, ..Population::new(members, 0.5) };
-            let (few, asked_by_few) = run(population(2), 1);
-            let (many, asked_by_many) = run(population(64), 1);
-            assert!(few > 50_000, "the counter counts: {few}");
-            assert_eq!((few, asked_by_few), (many, asked_by_many), "one thread, {batch:?}, {combine:?}");
-            assert_eq!(asked_by_many, 0, "a step takes nothing from the heap: {batch:?}, {combine:?}");
-            let (few, _) = run(population(2), 2);
-            let (many, _) = run(population(64), 2);
-            // The bookkeeping of the threads varies, and those of the run before may still be ending; 62 members would be 600,000 bytes.
-            assert!(many < few + 50_000, "two threads, {batch:?}, {combine:?}: {few} and {many}");
-        }
+    let modes = [BatchMode::Shared, BatchMode::Split, BatchMode::Fresh];
+    let rules = [Combine::Mean, Combine::Clean { lambda: 0.5 }, Combine::Softmax { tau: 1.0 }];
+    let kinds = || modes.into_iter().flat_map(|batch| rules.map(|combine| Population { batch, combine, ..Population::new(0, 0.5) }));
+    // First all with one thread: the threads of a run may still be ending in the next.
+    for kind in kinds() {
+        let (few, asked_by_few) = run(Population { members: 2, ..kind }, 1);
+        let (many, asked_by_many) = run(Population { members: 64, ..kind }, 1);
+        assert!(few > 50_000, "the counter counts: {few}");
+        assert_eq!((few, asked_by_few), (many, asked_by_many), "one thread, {kind:?}");
+        assert_eq!(asked_by_many, 0, "a step takes nothing from the heap: {kind:?}");
+    }
+    for kind in kinds() {
+        let (few, _) = run(Population { members: 2, ..kind }, 2);
+        let (many, _) = run(Population { members: 64, ..kind }, 2);
+        // The bookkeeping of the threads varies; 62 members would be 600,000 bytes.
+        assert!(many < few + 50_000, "two threads, {kind:?}: {few} and {many}");
     }
     println!("the heap of 2 members is that of 64 in every mode: ok");
 }

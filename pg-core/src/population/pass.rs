@@ -62,7 +62,7 @@ pub struct Cohort<'a> {
 
 impl<'f> Cohort<'f> {
     /// The same members at samples further on.
-    const fn from_sample(self, first: usize) -> Self {
+    const fn at_sample(self, first: usize) -> Self {
         Self { draw: Draw { first_sample: self.draw.first_sample + first as u32, ..self.draw }, ..self }
     }
 
@@ -155,7 +155,7 @@ pub fn losses<N: Network, F: Form>(
     for first in (0..batch.samples).step_by(size) {
         let samples = batch.part(first..batch.samples.min(first + size), N::INPUT.len(), N::OUTPUTS);
         let refill = refill || batch.samples > size;
-        let sums = forward::<N, F>(loss, members.from_sample(first), parameters, &samples, batch.samples, refill, workspace);
+        let sums = forward::<N, F>(loss, members.at_sample(first), parameters, &samples, batch.samples, refill, workspace);
         totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
     }
     totals
@@ -193,7 +193,7 @@ pub fn accumulate<N: Network, F: Form>(
     let mut finite = true;
     for first in (0..batch.samples).step_by(size) {
         let samples = batch.part(first..batch.samples.min(first + size), N::INPUT.len(), N::OUTPUTS);
-        let cohort = members.from_sample(first);
+        let cohort = members.at_sample(first);
         let sums = forward::<N, F>(loss, cohort, parameters, &samples, divisor, refill || sharded, workspace);
         finite = sums[..members.count].iter().all(|sum| sum.is_finite());
         if !finite {
