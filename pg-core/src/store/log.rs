@@ -93,7 +93,7 @@ impl Log {
             }
         }
         for steps in 0..layout.sectors {
-            let index = log.from_oldest(layout, steps);
+            let index = log.turn(layout, steps);
             let Some(sector) = log.sector(flash, layout, index)? else { continue };
             log.expect(sector.first);
             let mut at = HEADER_BYTES;
@@ -123,7 +123,7 @@ impl Log {
     }
 
     /// The sector so many steps behind the oldest; sectors take turns, so the newest comes last.
-    fn from_oldest(&self, layout: &Layout, steps: u32) -> u32 {
+    fn turn(&self, layout: &Layout, steps: u32) -> u32 {
         let oldest = self.current.map_or(0, |(newest, _)| after(layout, newest));
         let index = u64::from(oldest) + u64::from(steps);
         let sectors = u64::from(layout.sectors);
@@ -281,7 +281,7 @@ impl Log {
         out: &mut [u8],
     ) -> Result<Option<Entry>, StoreError> {
         while cursor.sectors < layout.sectors {
-            let index = self.from_oldest(layout, cursor.sectors);
+            let index = self.turn(layout, cursor.sectors);
             let place = match self.sector(flash, layout, index)? {
                 Some(_) => self.place(flash, layout, index, cursor.at)?,
                 None => Place::Blank,

@@ -45,7 +45,10 @@ fn pull_once(connection: &mut Connection, piece: u32, progress: &mut impl FnMut(
         let offset = whole.len() as u32;
         let wanted = piece.min(total - offset);
         connection.ask(&Request::Pull { generation, offset, bytes: wanted }, |reply| match reply {
-            Reply::Piece { offset: at, bytes } if at == offset && bytes.len() as u32 == wanted => Some(whole.extend(bytes)),
+            Reply::Piece { offset: at, bytes } if at == offset && bytes.len() as u32 == wanted => {
+                whole.extend(bytes);
+                Some(())
+            }
             _ => None,
         })?;
         progress(whole.len() as u32, total);
