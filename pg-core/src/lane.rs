@@ -92,6 +92,55 @@ pub trait Lane:
         }
     }
 
+    /// `sums[r][j] = a[r][k·a_step]·b[k·b_step + j] + sums[r][j]` for every k below `depth` in order: two rows times eight columns, of numbers
+    /// that are the same in every lane. As [`Lane::multiply_add_rows`], and those below, a processor may do it in its own way.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    #[inline(always)]
+    fn multiply_add_tile(a: [&[f32]; 2], a_step: usize, b: &[f32], b_step: usize, depth: usize, sums: &mut [[Self; EIGHT]; 2]) {
+        for k in 0..depth {
+            let b = &b[k * b_step..][..EIGHT];
+            for (sums, a) in sums.iter_mut().zip(a) {
+                let a = Self::splat(a[k * a_step]);
+                sums.iter_mut().zip(b).for_each(|(sum, &b)| *sum = a.mul_add(Self::splat(b), *sum));
+            }
+        }
+    }
+
+    /// `to[r][i] = Σₙ a[r][n]·x[8·i + n]`, or with `adds` that more: sums of eight products from zero, in order.
+    ///
+    /// # Panics
+    /// When a row of `a` is shorter than eight, or the rows of `to` are not an eighth of `x`.
+    #[inline(always)]
+    fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) {
+        for (a, to) in a.into_iter().zip(to) {
+            assert!(x.len() == EIGHT * to.len());
+            for (x, to) in x.chunks_exact(EIGHT).zip(to) {
+                let start = Self::splat(0.0);
+                let sum = a[..EIGHT].iter().zip(x).fold(start, |sum, (&a, &x)| Self::splat(a).mul_add(Self::splat(x), sum)).lane(0);
+                *to = if adds { *to + sum } else { sum };
+            }
+        }
+    }
+
+    /// `to[i] = factor·a[i] + to[i]`.
+    #[inline(always)]
+    fn multiply_add_to(factor: f32, a: &[f32], to: &mut [f32]) {
+        let factor = Self::splat(factor);
+        to.iter_mut().zip(a).for_each(|(to, &a)| *to = factor.mul_add(Self::splat(a), Self::splat(*to)).lane(0));
+    }
+
+    /// `w[i] = rate·(dy·x[i]) + w[i]`, the product in brackets rounded: a step along the gradient `dy·x`.
+    #[inline(always)]
+    fn descend(rate: f32, dy: f32, x: &[f32], w: &mut [f32]) {
+        let (rate, dy) = (Self::splat(rate), Self::splat(dy));
+        w.iter_mut().zip(x).for_each(|(w, &x)| {
+            let gradient = dy.mul_add(Self::splat(x), Self::splat(0.0));
+            *w = rate.mul_add(gradient, Self::splat(*w)).lane(0);
+        });
+    }
+
     /// As many of the first lanes of `from` as it has; zero elsewhere.
     #[inline(always)]
     fn load_partial(from: &[f32]) -> Self {
@@ -126,6 +175,9 @@ pub trait Bits:
     /// As many consecutive Philox blocks as there are lanes, word by word: see [`crate::noise::philox`].
     fn philox(counter: [u32; 4], key: [u32; 2]) -> [Self; 4];
 }
+
+/// Columns that [`Lane::multiply_add_tile`] computes side by side.
+pub const EIGHT: usize = 8;
 
 /// Partial sums of a plain sum: term n goes to partial n mod 16. So many chains hide the latency of an addition in any lane width.
 pub(crate) const PARTIAL: usize = 16;

@@ -5,7 +5,7 @@
 //! the whole.
 //!
 //! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
-//! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`].
+//! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`tuner`], [`zoo`].
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -28,6 +28,7 @@ pub mod population;
 pub mod sam;
 pub mod schedule;
 pub mod shape;
+pub mod tuner;
 pub mod zoo;
 
 mod kernels;

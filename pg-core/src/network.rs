@@ -10,7 +10,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use crate::form::Form;
-use crate::layers::{Activation, Buffers, Layer, Pass, Segment, larger};
+use crate::layers::{Activation, Buffers, Layer, Leaves, Pass, Segment, larger};
 use crate::shape::{Shape, Shaped};
 
 /// A network of fixed size. All sizes count `f32`s, for one sample where they hold activations.
@@ -41,6 +41,10 @@ pub trait Network: 'static {
     const OVERWRITES_INPUT: bool;
     /// Whether a layer mixes samples, so that a batch is one pass whatever its size.
     const WHOLE_BATCH: bool;
+    /// The layers with parameters: what a [`crate::layers::Scope`] chooses from.
+    const LEAVES: Leaves;
+    /// Whether [`Network::descend`] is written for all its layers.
+    const DESCENDS: bool;
 
     /// Writes the network as its type is written in Rust, without spaces.
     ///
@@ -56,6 +60,9 @@ pub trait Network: 'static {
 
     /// Adds the gradient of the parameters to `gradient` (see [`Pass::adds`]), from the tape and the output's gradient in `dy`.
     fn backward<F: Form>(pass: &Pass, parameters: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]);
+
+    /// The backward pass of one sample that takes its step at once, without a gradient in memory: [`Layer::descend`].
+    fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]);
 
     /// Takes the batch statistics of a forward pass into the running statistics: [`Layer::estimate`].
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], tape: &[f32]);
@@ -104,6 +111,8 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const TRAINING_MACS: usize = 3 * Layers::MACS - Layers::FIRST_MACS;
     const OVERWRITES_INPUT: bool = Layers::OVERWRITES_INPUT;
     const WHOLE_BATCH: bool = Layers::WHOLE_BATCH;
+    const LEAVES: Leaves = Layers::LEAVES;
+    const DESCENDS: bool = Layers::DESCENDS;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         let Shape { channels, height, width } = In::SHAPE;
@@ -130,6 +139,12 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     fn backward<F: Form>(pass: &Pass, parameters: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
         let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
         Layers::backward::<F>(pass, parameters, x, tape, buffers, scratch, gradient);
+    }
+
+    #[inline]
+    fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]) {
+        let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
+        Layers::descend::<F>(pass, rate, parameters, x, tape, buffers, scratch);
     }
 
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], tape: &[f32]) {

@@ -62,9 +62,9 @@ pub enum StepError {
 
 /// The memory of a pass, lent by the caller: one block, cut into its parts.
 pub struct Workspace<'a> {
-    tape: &'a mut [f32],
-    buffers: Buffers<'a>,
-    scratch: &'a mut [f32],
+    pub(crate) tape: &'a mut [f32],
+    pub(crate) buffers: Buffers<'a>,
+    pub(crate) scratch: &'a mut [f32],
     shard: &'a mut [f32],
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Activation, Buffers, Layer, Pass, Segment, larger};
+use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, larger};
 use crate::form::Form;
 use crate::shape::{After, Shape, Shaped};
 
@@ -45,6 +45,8 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const MACS: usize = A::MACS + B::MACS;
     const FIRST_MACS: usize = if A::PARAMS > 0 { A::FIRST_MACS } else { B::FIRST_MACS };
     const MASKS: u32 = A::MASKS + B::MASKS;
+    const LEAVES: Leaves = A::LEAVES.then(&B::LEAVES);
+    const DESCENDS: bool = A::DESCENDS && B::DESCENDS;
     const ACTIVATION: Option<Activation> = if A::ACTIVATION.is_some() { A::ACTIVATION } else { B::ACTIVATION };
     const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || (A::TAPE == 0 && B::OVERWRITES_INPUT);
     const NEEDS_OUTPUT: bool = B::NEEDS_OUTPUT || (B::TAPE == 0 && A::NEEDS_OUTPUT);
@@ -84,17 +86,31 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let element = pass.columns * F::COLUMN;
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
         let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
-        let (first_gradient, second_gradient) = gradient.split_at_mut(A::PARAMS);
-        // A's output is the caller's input only when A does nothing; its gradient is needed when A has something to learn.
-        let inner = Pass {
-            masks: pass.masks + A::MASKS,
-            wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0,
-            input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
-            ..*pass
-        };
+        let (first_gradient, second_gradient) = gradient.split_at_mut(pass.scope.len(const { &A::LEAVES }));
+        let inner = Self::inner::<In>(pass);
         B::backward::<F>(&inner, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch, second_gradient);
-        if A::PARAMS > 0 || pass.wants_input_gradient {
+        if inner.wants_input_gradient {
             A::backward::<F>(pass, first, x, first_tape, buffers, scratch, first_gradient);
+        }
+    }
+
+    #[inline]
+    fn descend<F: Form>(
+        pass: &Pass,
+        rate: f32,
+        parameters: &mut [f32],
+        x: &[f32],
+        tape: &[f32],
+        buffers: &mut Buffers,
+        scratch: &mut [f32],
+    ) {
+        let element = pass.columns * F::COLUMN;
+        let (first, second) = parameters.split_at_mut(A::PARAMS);
+        let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
+        let inner = Self::inner::<In>(pass);
+        B::descend::<F>(&inner, rate, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch);
+        if inner.wants_input_gradient {
+            A::descend::<F>(pass, rate, first, x, first_tape, buffers, scratch);
         }
     }
 
@@ -104,6 +120,23 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
         A::estimate::<F>(pass, share, first, x, first_tape);
         B::estimate::<F>(pass, share, second, output::<In, A>(element, x, first_tape), second_tape);
+    }
+}
+
+impl<A, B> Chain<A, B> {
+    /// The backward pass of B: A's output is the caller's input only when A does nothing; its gradient is needed when A, or what lies
+    /// before it, has something to learn.
+    #[inline(always)]
+    fn inner<'a, In: Shaped>(pass: &Pass<'a>) -> Pass<'a>
+    where
+        A: Layer<In>,
+    {
+        Pass {
+            masks: pass.masks + A::MASKS,
+            wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0 && pass.scope.trains(A::LEAVES.count()),
+            input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
+            ..pass.behind(const { &A::LEAVES })
+        }
     }
 }
 
@@ -128,6 +161,8 @@ macro_rules! tuple {
             const MACS: usize = <chain!($($name)+) as Layer<In>>::MACS;
             const FIRST_MACS: usize = <chain!($($name)+) as Layer<In>>::FIRST_MACS;
             const MASKS: u32 = <chain!($($name)+) as Layer<In>>::MASKS;
+            const LEAVES: Leaves = <chain!($($name)+) as Layer<In>>::LEAVES;
+            const DESCENDS: bool = <chain!($($name)+) as Layer<In>>::DESCENDS;
             const ACTIVATION: Option<Activation> = <chain!($($name)+) as Layer<In>>::ACTIVATION;
             const OVERWRITES_INPUT: bool = <chain!($($name)+) as Layer<In>>::OVERWRITES_INPUT;
             const NEEDS_OUTPUT: bool = <chain!($($name)+) as Layer<In>>::NEEDS_OUTPUT;
@@ -149,6 +184,10 @@ macro_rules! tuple {
             #[inline]
             fn backward<Lanes: Form>(pass: &Pass, parameters: &[f32], x: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
                 <chain!($($name)+) as Layer<In>>::backward::<Lanes>(pass, parameters, x, tape, buffers, scratch, gradient);
+            }
+            #[inline]
+            fn descend<Lanes: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], x: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]) {
+                <chain!($($name)+) as Layer<In>>::descend::<Lanes>(pass, rate, parameters, x, tape, buffers, scratch);
             }
             fn estimate<Lanes: Form>(pass: &Pass, share: f32, parameters: &mut [f32], x: &[f32], tape: &[f32]) {
                 <chain!($($name)+) as Layer<In>>::estimate::<Lanes>(pass, share, parameters, x, tape);
