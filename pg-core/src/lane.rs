@@ -128,7 +128,50 @@ pub trait Lane:
     #[inline(always)]
     fn multiply_add_to(factor: f32, a: &[f32], to: &mut [f32]) {
         let factor = Self::splat(factor);
-        to.iter_mut().zip(a).for_each(|(to, &a)| *to = factor.mul_add(Self::splat(a), Self::splat(*to)).lane(0));
+        for_pairs(a, to, |a: Self, to| factor.mul_add(a, to));
+    }
+
+    /// `to[i] = factor·a[i] + b[i]`.
+    #[inline(always)]
+    fn multiply_add_into(factor: f32, a: &[f32], b: &[f32], to: &mut [f32]) {
+        let scale = Self::splat(factor);
+        let length = to.len().min(a.len()).min(b.len());
+        let (a, b, to) = (&a[..length], &b[..length], &mut to[..length]);
+        let whole = length / Self::LANES * Self::LANES;
+        for ((to, a), b) in to.chunks_exact_mut(Self::LANES).zip(a.chunks_exact(Self::LANES)).zip(b.chunks_exact(Self::LANES)) {
+            scale.mul_add(Self::load(a), Self::load(b)).store(to);
+        }
+        for ((to, a), b) in to[whole..].iter_mut().zip(&a[whole..]).zip(&b[whole..]) {
+            *to = scale.mul_add(Self::splat(*a), Self::splat(*b)).lane(0);
+        }
+    }
+
+    /// `to[i] = centre[i] - (to[i] - centre[i])`.
+    #[inline(always)]
+    fn mirror(centre: &[f32], to: &mut [f32]) {
+        for_pairs(centre, to, |centre: Self, to| centre - (to - centre));
+    }
+
+    /// `to[i] *= factor`.
+    #[inline(always)]
+    fn scale(factor: f32, to: &mut [f32]) {
+        crate::population::scale::<Self>(factor, to);
+    }
+
+    /// `velocity = momentum·velocity + gradient; parameters += rate·velocity`, element by element.
+    #[inline(always)]
+    fn step(rate: f32, momentum: f32, gradient: &[f32], velocity: &mut [f32], parameters: &mut [f32]) {
+        let (rate, momentum) = (Self::splat(rate), Self::splat(momentum));
+        for_pairs(gradient, velocity, |gradient: Self, velocity| momentum.mul_add(velocity, gradient));
+        for_pairs(velocity, parameters, |velocity: Self, parameter| rate.mul_add(velocity, parameter));
+    }
+
+    /// `sums[i] = x[16·j + i]² + sums[i]` for every j in order.
+    #[inline(always)]
+    fn add_squares(x: &[f32], sums: &mut [f32; 16]) {
+        for x in x.chunks(16) {
+            for_pairs(x, &mut sums[..x.len()], |x: Self, sum| x.mul_add(x, sum));
+        }
     }
 
     /// `w[i] = rate·(dy·x[i]) + w[i]`, the product in brackets rounded: a step along the gradient `dy·x`.
@@ -155,6 +198,20 @@ pub trait Lane:
         let mut lanes = [0.0; 16];
         self.store(&mut lanes);
         to.copy_from_slice(&lanes[..to.len()]);
+    }
+}
+
+/// `to[i] = rule(from[i], to[i])` for as many as both have.
+#[inline(always)]
+fn for_pairs<L: Lane>(from: &[f32], to: &mut [f32], rule: impl Fn(L, L) -> L) {
+    let length = from.len().min(to.len());
+    let (from, from_rest) = from[..length].split_at(length / L::LANES * L::LANES);
+    let (to, to_rest) = to[..length].split_at_mut(from.len());
+    for (from, to) in from.chunks_exact(L::LANES).zip(to.chunks_exact_mut(L::LANES)) {
+        rule(L::load(from), L::load(to)).store(to);
+    }
+    if L::LANES > 1 && !to_rest.is_empty() {
+        rule(L::load_partial(from_rest), L::load_partial(to_rest)).store_partial(to_rest);
     }
 }
 

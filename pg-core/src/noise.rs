@@ -68,9 +68,29 @@ pub(crate) fn philox_eights<const EIGHTS: usize>(counter: [u32; 4], key: [u32; 2
     [c0, c1, c2, c3]
 }
 
+/// The signs of four bits.
+const SIGNS: [[f32; 4]; 16] = {
+    let mut signs = [[1.0; 4]; 16];
+    let mut i = 0;
+    while i < 64 {
+        if (i / 4) >> (i % 4) & 1 == 1 {
+            signs[i / 4][i % 4] = -1.0;
+        }
+        i += 1;
+    }
+    signs
+};
+
 /// The bits of a word as signs. A function of its own, or the compiler runs the lanes over the words and scatters.
 #[inline(never)]
 fn write_signs(word: u32, signs: &mut [f32]) {
+    if cfg!(target_os = "none") {
+        // Four at a time from a table of the sixteen patterns: a tenth of the instructions of one at a time.
+        for (four, signs) in (0..8).zip(signs.chunks_exact_mut(4)) {
+            signs.copy_from_slice(&SIGNS[(word >> (4 * four)) as usize & 15]);
+        }
+        return;
+    }
     for (bit, sign) in (0..32).zip(signs) {
         *sign = f32::from_bits(1.0f32.to_bits() | (word >> bit) << 31);
     }

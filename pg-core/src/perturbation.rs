@@ -41,6 +41,14 @@ pub fn noise_scales<N: Network, L: Lane>(rho: f32, parameters: &[f32], scales: &
             return;
         }
         for filter in parameters[segment.offset..][..segment.filters * segment.fan_in].chunks_exact(segment.fan_in) {
+            if L::LANES == 1 {
+                let mut partial = [0.0; PARTIAL];
+                L::add_squares(filter, &mut partial);
+                let Some(scale) = scales.get_mut(next) else { return };
+                *scale = rho * L::splat(fold(partial) / segment.fan_in as f32).sqrt().lane(0);
+                next += 1;
+                continue;
+            }
             let mut sums = [L::default(); PARTIAL];
             let vectors = PARTIAL / L::LANES;
             let mut add = |weights: &[f32]| {
@@ -111,14 +119,7 @@ pub fn perturb<N: Network, L: Lane>(distribution: Distribution, stream: &Stream,
 
 /// Makes the second member of a pair, θ-ε, from the first, in place and without noise: `θ - (member - θ)`.
 pub fn mirror<L: Lane>(parameters: &[f32], member: &mut [f32]) {
-    let whole = member.len() / L::LANES * L::LANES;
-    for (m, p) in member[..whole].chunks_exact_mut(L::LANES).zip(parameters.chunks_exact(L::LANES)) {
-        let p = L::load(p);
-        (p - (L::load(m) - p)).store(m);
-    }
-    for (m, p) in member[whole..].iter_mut().zip(&parameters[whole..]) {
-        *m = p - (*m - p);
-    }
+    L::mirror(parameters, member);
 }
 
 /// Writes one member, the first or the `second` of its pair, into lane `lane` of `weights`, which hold `F::WEIGHT` numbers for each
@@ -150,13 +151,5 @@ fn shift<L: Lane>(from: &[f32], scale: f32, noise: &[f32], out: &mut [f32]) {
         out.copy_from_slice(from);
         return;
     }
-    let whole = from.len() / L::LANES * L::LANES;
-    let factor = L::splat(scale);
-    let vectors = from[..whole].chunks_exact(L::LANES).zip(noise.chunks_exact(L::LANES));
-    for ((from, noise), out) in vectors.zip(out.chunks_exact_mut(L::LANES)) {
-        factor.mul_add(L::load(noise), L::load(from)).store(out);
-    }
-    for i in whole..from.len() {
-        out[i] = factor.mul_add(L::splat(noise[i]), L::splat(from[i])).lane(0);
-    }
+    L::multiply_add_into(scale, noise, from, out);
 }

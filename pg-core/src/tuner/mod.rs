@@ -44,7 +44,7 @@ use crate::network::Network;
 use crate::normalisation::Normalisation;
 use crate::optimiser::Sgd;
 use crate::perturbation::{mirror, noise_scales, perturb};
-use crate::population::{Population, Workspace, scale};
+use crate::population::{Population, Workspace};
 
 /// The memory of a tuner, lent by the caller.
 pub struct Memory<'a, S> {
@@ -298,6 +298,13 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         self.ring.push(values, label, self.settings.hold_out)
     }
 
+    /// The samples of a step, as long as the ring stays as it is.
+    pub fn batch_of(&self, step: u32) -> impl Iterator<Item = Entry> {
+        let classes = self.ring.classes(N::OUTPUTS);
+        let first = step.wrapping_mul(BATCH as u32);
+        (0..BATCH as u32).filter_map(move |n| self.ring.replayed(self.state.seed, first.wrapping_add(n), classes, N::OUTPUTS))
+    }
+
     /// Makes room for a sample.
     pub fn forget_oldest(&mut self) -> Option<Entry> {
         self.ring.entries.pop_front()
@@ -443,7 +450,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         }
         let mean = 1.0 / count as f32;
         if members > 0 {
-            scale::<L>(mean, self.gradient);
+            L::scale(mean, self.gradient);
         }
         self.update();
         Some(total * mean)
@@ -452,8 +459,9 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
     /// Writes the samples of this step to the tape.
     #[inline(always)]
     fn gather(&mut self, classes: u32, labels: &mut [u16; BATCH]) {
+        let first = self.state.step.wrapping_mul(BATCH as u32);
         for (n, label) in labels.iter_mut().enumerate() {
-            let place = self.state.step.wrapping_mul(BATCH as u32).wrapping_add(n as u32);
+            let place = first.wrapping_add(n as u32);
             let Some(entry) = self.ring.replayed(self.state.seed, place, classes, N::OUTPUTS) else { continue };
             *label = entry.label;
             write_sample::<N, L, S, BATCH>(&self.ring, &self.normalisation, entry, n, self.workspace.tape);
@@ -522,7 +530,11 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             let velocity = if momentum == 0.0 { Some(&mut [][..]) } else { piece_mut(velocity, compact, length) };
             let lent = (piece(gradient, compact, length), velocity, piece_mut(parameters, first, length));
             if let (Some(gradient), Some(velocity), Some(parameters)) = lent {
-                sgd.step::<L>(rate, gradient, velocity, parameters);
+                if momentum != 0.0 && weight_decay == 0.0 {
+                    L::step(-rate, momentum, gradient, velocity, parameters);
+                } else {
+                    sgd.step::<L>(rate, gradient, velocity, parameters);
+                }
             }
         });
     }

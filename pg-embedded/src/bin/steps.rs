@@ -1,60 +1,149 @@
-//! What training takes on this core, in instructions.
+//! What learning takes on this core, counted: steps of the tuner, and the pieces of a step. `cargo xtask device-bench` makes a table of it.
+//!
+//! Nothing in a step depends on the data, so a step of one kind takes the same instructions whatever the samples, but for the search in the
+//! ring; the counts are means over 32 samples. On a desktop it takes the same steps and counts nothing.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 
+use heapless::Deque;
 use pg_core::form::Samples;
-use pg_core::loss::{Loss, Targets};
+use pg_core::layers::{Dense, Pass, Relu};
 use pg_core::model_file::Model;
-use pg_core::optimiser::Sgd;
+use pg_core::normalisation::Normalisation;
 use pg_core::perturbation::{Distribution, mirror, noise_scales, perturb};
-use pg_core::population::{Batch, Population, Workspace};
-use pg_core::{Network, zoo};
-use pg_embedded::{Fpu, Stopwatch, console::{self, Line}};
+use pg_core::population::Population;
+use pg_core::tuner::{Entry, FineTuner, Memory, Settings};
+use pg_core::{Lane, Network, Sequential, Vector, zoo};
+use pg_embedded::{
+    BOARD, Fpu, Stopwatch,
+    console::{self, Line},
+};
 use static_cell::ConstStaticCell;
 
 type Net = zoo::Mlp64x32x10;
-type F = Samples<Fpu>;
+type Small = Sequential<Vector<4>, (Dense<16>, Relu, Dense<3>)>;
+
 static MODEL: &[u8] = include_bytes!(env!("PG_MODEL"));
-static SAMPLES: &[u8] = include_bytes!("../../samples/digits.bin");
-const W: usize = Workspace::len::<Net, F>(8);
-static P: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
-static M: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
-static G: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
-static V: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
-static S: ConstStaticCell<[f32; Net::FILTERS]> = ConstStaticCell::new([0.0; Net::FILTERS]);
-static WS: ConstStaticCell<[f32; W]> = ConstStaticCell::new([0.0; W]);
-static X: ConstStaticCell<[f32; 64 * 8]> = ConstStaticCell::new([0.0; 512]);
+static DIGITS: &[u8] = include_bytes!("../../samples/digits.bin");
+const SAMPLES: usize = 32;
+const BATCH: usize = 8;
+
+const PLAIN: Settings = Settings { population: Population::NONE, momentum: 0.0, rate: 0.01, look_every: 1 << 30, ..Settings::DEFAULT };
+const MOMENTUM: Settings = Settings { momentum: 0.9, ..PLAIN };
+const POPULATION: Settings = Settings { population: Settings::DEFAULT.population, ..MOMENTUM };
+const GAUSSIAN: Settings = Settings { population: Population { distribution: Distribution::Gaussian, ..POPULATION.population }, ..MOMENTUM };
+
+/// A board with little RAM only takes plain steps.
+const ROOMY: bool = BOARD.ram.bytes >= 60 << 10;
+const WORKING: usize =
+    if ROOMY { POPULATION.needs().sizes::<Net, Fpu, BATCH>().sum() } else { PLAIN.needs().sizes::<Net, Fpu, 1>().sum() };
+
+static PARAMETERS: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
+static WORK: ConstStaticCell<[f32; WORKING]> = ConstStaticCell::new([0.0; WORKING]);
+static VALUES: ConstStaticCell<[u8; SAMPLES * 64]> = ConstStaticCell::new([0; SAMPLES * 64]);
+static ENTRIES: ConstStaticCell<Deque<Entry, SAMPLES>> = ConstStaticCell::new(Deque::new());
+
+/// The lent memory, for one tuner after another.
+struct Lent {
+    parameters: &'static mut [f32],
+    working: &'static mut [f32],
+    values: &'static mut [u8],
+    entries: &'static mut Deque<Entry, SAMPLES>,
+}
 
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {
-    let (p, m, g, v, s, ws, x) = (P.take(), M.take(), G.take(), V.take(), S.take(), WS.take(), X.take());
-    let model = Model::decode(MODEL).unwrap();
-    model.parameters_into::<Net>(p).unwrap();
-    let mut labels = [0u16; 8];
-    for (i, (s, out)) in SAMPLES.chunks_exact(65).zip(x.chunks_exact_mut(64)).enumerate() {
-        model.normalisation.apply(Net::INPUT, &s[..64], out);
-        labels[i] = s[64].into();
+    Line::new("board").word(BOARD.name).end();
+    let mut lent = Lent { parameters: PARAMETERS.take(), working: WORK.take(), values: VALUES.take(), entries: ENTRIES.take() };
+    let model = match Model::decode(MODEL).and_then(|model| model.parameters_into::<Net>(lent.parameters).map(|()| model)) {
+        Ok(model) => model,
+        Err(error) => {
+            console::report(&error);
+            console::end(false)
+        }
+    };
+    let normalisation = model.normalisation;
+    let mut stopwatch = Stopwatch::start();
+    let inference = stopwatch.ticks(|| {
+        let (tape, scratch) = lent.working[..Net::TAPE + Net::SCRATCH].split_at_mut(Net::TAPE);
+        Net::forward::<Samples<Fpu>>(&Pass::infer(1, 1), lent.parameters, tape, scratch);
+    });
+    report("forward-64-32-10", 1, inference.1);
+    steps::<Net, 1>("plain-64-32-10", PLAIN, normalisation, &mut lent, &mut stopwatch);
+    if ROOMY {
+        steps::<Net, BATCH>("momentum-64-32-10", MOMENTUM, normalisation, &mut lent, &mut stopwatch);
+        steps::<Net, BATCH>("population-64-32-10", POPULATION, normalisation, &mut lent, &mut stopwatch);
+        steps::<Net, BATCH>("gaussian-64-32-10", GAUSSIAN, normalisation, &mut lent, &mut stopwatch);
+        pieces(&mut lent, &mut stopwatch);
     }
-    let mut sw = Stopwatch::start();
-    let report = |name: &str, t: Option<u32>| Line::new("count").word(name).word("ticks").number(t.unwrap_or(0)).end();
-    let loss = Loss::CrossEntropy { label_smoothing: 0.0 };
-    let mut workspace = Workspace::new::<Net, F>(8, ws);
-    for n in [1usize, 8] {
-        for (name, members) in [("K0", 0), ("K4", 4)] {
-            let pop = Population { members, rho: 0.3, distribution: Distribution::Rademacher, antithetic: true };
-            let batch = Batch { inputs: x, targets: Targets::Classes(&labels), samples: n };
-            let (r, t) = sw.ticks(|| pop.gradient::<Net, F>(&loss, 1, 0, p, &batch, s, m, &mut workspace, g));
-            r.unwrap();
-            report(name, t);
+    lent.parameters[..Small::PARAMS].fill(0.1);
+    steps::<Small, 1>("plain-4-16-3", PLAIN, Normalisation::NONE, &mut lent, &mut stopwatch);
+    console::end(true)
+}
+
+/// `count NAME per N ticks T`: 32 samples' steps, and how many samples (times members) they are.
+#[inline(never)]
+fn steps<N: Network, const BATCH: usize>(
+    name: &str,
+    settings: Settings,
+    normalisation: Normalisation,
+    lent: &mut Lent,
+    stopwatch: &mut Stopwatch,
+) {
+    let members = settings.population.members.max(1);
+    lent.entries.clear();
+    let Lent { parameters, working, values, entries } = lent;
+    let memory = Memory { parameters, working, samples: values, entries: entries.as_mut_view(), best: &mut [] };
+    let mut tuner = match FineTuner::<N, Fpu, u8, BATCH>::new(memory, normalisation, settings, 1) {
+        Ok(tuner) => tuner,
+        Err(error) => {
+            console::report(&error);
+            console::end(false)
+        }
+    };
+    for sample in DIGITS.chunks_exact(65).take(SAMPLES) {
+        // The smaller network is shown the middle of the image.
+        let first = (64 - N::INPUT.len()) / 2;
+        if let Err(error) = tuner.label(&sample[first..first + N::INPUT.len()], u16::from(sample[64]) % N::OUTPUTS as u16) {
+            console::report(&error);
+            console::end(false)
         }
     }
-    let pop = Population { members: 4, rho: 0.3, distribution: Distribution::Rademacher, antithetic: true };
-    let st = pop.stream(1, 0, 0);
-    report("scales", sw.ticks(|| noise_scales::<Net, Fpu>(0.3, p, s)).1);
-    report("perturb", sw.ticks(|| perturb::<Net, Fpu>(Distribution::Rademacher, &st, p, s, m)).1);
-    report("gaussian", sw.ticks(|| perturb::<Net, Fpu>(Distribution::Gaussian, &st, p, s, m)).1);
-    report("mirror", sw.ticks(|| mirror::<Fpu>(p, m)).1);
-    let sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 0.0 };
-    report("sgd", sw.ticks(|| sgd.step::<Fpu>(0.01, g, v, p)).1);
-    console::end(true)
+    let mut ticks = Some(0);
+    let mut loss = 0.0;
+    for _ in 0..SAMPLES / BATCH {
+        let (step, taken) = stopwatch.ticks(|| tuner.step());
+        loss = step.map_or(f32::NAN, |step| step.loss);
+        ticks = ticks.zip(taken).map(|(sum, taken)| sum + taken);
+    }
+    Line::new("loss").word(name).bits(loss).end();
+    report(name, SAMPLES as u32 * members, ticks);
+}
+
+/// The pieces of a step of a population.
+#[inline(never)]
+fn pieces(lent: &mut Lent, stopwatch: &mut Stopwatch) {
+    let (scales, rest) = lent.working.split_at_mut(Net::FILTERS);
+    let (member, rest) = rest.split_at_mut(Net::PARAMS);
+    let (gradient, velocity) = rest.split_at_mut(Net::PARAMS);
+    let parameters = &mut *lent.parameters;
+    let population = POPULATION.population;
+    let stream = population.stream(1, 0, 0);
+    let weights = Net::MACS as u32;
+    report("scales", weights, stopwatch.ticks(|| noise_scales::<Net, Fpu>(population.rho, parameters, scales)).1);
+    let rademacher = stopwatch.ticks(|| perturb::<Net, Fpu>(Distribution::Rademacher, &stream, parameters, scales, member)).1;
+    report("rademacher-member", weights, rademacher);
+    report("mirrored-member", weights, stopwatch.ticks(|| mirror::<Fpu>(parameters, member)).1);
+    let gaussian = stopwatch.ticks(|| perturb::<Net, Fpu>(Distribution::Gaussian, &stream, parameters, scales, member)).1;
+    report("gaussian-member", weights, gaussian);
+    report("update", 1, stopwatch.ticks(|| Fpu::step(-0.01, 0.9, gradient, &mut velocity[..Net::PARAMS], parameters)).1);
+}
+
+fn report(name: &str, per: u32, ticks: Option<u32>) {
+    let line = Line::new("count").word(name).word("per").number(per).word("ticks");
+    match ticks {
+        Some(ticks) => line.number(ticks),
+        None => line.word("none"),
+    }
+    .end();
 }
