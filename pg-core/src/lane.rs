@@ -146,6 +146,17 @@ pub trait Lane:
         }
     }
 
+    /// `to[i] = scale·s + from[i]`, where s is -1 if bit i of `signs` is set, the lowest of each byte first, else 1: for whole bytes.
+    #[inline(always)]
+    fn add_signs(scale: f32, signs: &[u8], from: &[f32], to: &mut [f32]) {
+        for ((signs, from), to) in signs.iter().zip(from.chunks_exact(EIGHT)).zip(to.chunks_exact_mut(EIGHT)) {
+            for (bit, (from, to)) in from.iter().zip(to).enumerate() {
+                let sign = noise::sign(u32::from(*signs) >> bit);
+                *to = Self::splat(scale).mul_add(Self::splat(sign), Self::splat(*from)).lane(0);
+            }
+        }
+    }
+
     /// `to[i] = centre[i] - (to[i] - centre[i])`.
     #[inline(always)]
     fn mirror(centre: &[f32], to: &mut [f32]) {

@@ -68,8 +68,14 @@ pub(crate) fn philox_eights<const EIGHTS: usize>(counter: [u32; 4], key: [u32; 2
     [c0, c1, c2, c3]
 }
 
-/// The signs of four bits.
-const SIGNS: [[f32; 4]; 16] = {
+/// The sign of the lowest bit.
+#[inline(always)]
+pub(crate) const fn sign(word: u32) -> f32 {
+    f32::from_bits(1.0f32.to_bits() | word << 31)
+}
+
+/// The signs of four bits, for a processor that makes them from a table.
+pub const SIGNS: [[f32; 4]; 16] = {
     let mut signs = [[1.0; 4]; 16];
     let mut i = 0;
     while i < 64 {
@@ -84,15 +90,8 @@ const SIGNS: [[f32; 4]; 16] = {
 /// The bits of a word as signs. A function of its own, or the compiler runs the lanes over the words and scatters.
 #[inline(never)]
 fn write_signs(word: u32, signs: &mut [f32]) {
-    if cfg!(target_os = "none") {
-        // Four at a time from a table of the sixteen patterns: a tenth of the instructions of one at a time.
-        for (four, signs) in (0..8).zip(signs.chunks_exact_mut(4)) {
-            signs.copy_from_slice(&SIGNS[(word >> (4 * four)) as usize & 15]);
-        }
-        return;
-    }
     for (bit, sign) in (0..32).zip(signs) {
-        *sign = f32::from_bits(1.0f32.to_bits() | (word >> bit) << 31);
+        *sign = self::sign(word >> bit);
     }
 }
 
@@ -202,6 +201,11 @@ impl Stream {
                 write_signs(words[w], signs);
             }
         }
+    }
+
+    /// The signs of one group as bits, the first the lowest of the first byte: a set bit is -1.
+    pub(crate) fn sign_bits(&self, group: u32) -> [u8; GROUP / 8] {
+        bytemuck::cast(self.block(group).map(u32::to_le))
     }
 
     /// Random words for the masks of `layer`: one Philox block for each lane, that of `sample` and those behind it.

@@ -7,7 +7,7 @@ use crate::form::Form;
 use crate::lane::{Lane, PARTIAL, fold};
 use crate::layers::{Segment, SegmentKind};
 use crate::network::Network;
-use crate::noise::{GROUP, Stream};
+use crate::noise::{self, GROUP, Stream};
 
 /// Elements of noise that are made at once: many on a desktop, where that is faster, one group where memory is short.
 const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 4 * GROUP };
@@ -112,8 +112,48 @@ fn walk<N: Network, L: Lane>(
 
 /// Writes the first member of the pair that `stream` stands for, θ+ε; `member` has `N::PARAMS` elements.
 pub fn perturb<N: Network, L: Lane>(distribution: Distribution, stream: &Stream, parameters: &[f32], scales: &[f32], member: &mut [f32]) {
+    if L::LANES == 1 && distribution == Distribution::Rademacher {
+        return perturb_by_bits::<N, L>(stream, parameters, scales, member);
+    }
     walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
         shift::<L>(&parameters[first..][..length], scale, noise, &mut member[first..][..length]);
+    });
+}
+
+/// [`perturb`] with random signs, straight from their bits: signs as numbers in memory would cost as much again where numbers are made one
+/// at a time.
+fn perturb_by_bits<N: Network, L: Lane>(stream: &Stream, parameters: &[f32], scales: &[f32], member: &mut [f32]) {
+    let mut group = (usize::MAX, [0; GROUP / 8]);
+    let mut scales = scales.iter();
+    N::segments(&mut |Segment { kind, offset, filters, fan_in, .. }| {
+        let range = offset..offset + filters * fan_in;
+        let (Some(from), Some(to)) = (parameters.get(range.clone()), member.get_mut(range)) else { return };
+        if kind != SegmentKind::Weight {
+            to.copy_from_slice(from);
+            return;
+        }
+        let rows = from.chunks_exact(fan_in.max(1)).zip(to.chunks_exact_mut(fan_in.max(1)));
+        for ((f, (mut from, mut to)), &scale) in rows.enumerate().zip(&mut scales) {
+            let mut first = offset + f * fan_in;
+            while !from.is_empty() {
+                if group.0 != first / GROUP {
+                    group = (first / GROUP, stream.sign_bits((first / GROUP) as u32));
+                }
+                // Whole bytes of signs where they begin with one, else one sign.
+                let bytes = group.1.get(first % GROUP / 8..).unwrap_or(&[]);
+                let whole = if first.is_multiple_of(8) { bytes.len().min(from.len() / 8) } else { 0 };
+                let length = if whole > 0 { 8 * whole } else { 1 };
+                let ((from_now, from_then), (to_now, to_then)) = (from.split_at(length), to.split_at_mut(length.min(to.len())));
+                if whole > 0 {
+                    L::add_signs(scale, bytes.get(..whole).unwrap_or(&[]), from_now, to_now);
+                } else {
+                    let sign = L::splat(noise::sign(u32::from(bytes.first().copied().unwrap_or_default()) >> (first % 8)));
+                    from_now.iter().zip(to_now).for_each(|(&from, to)| *to = L::splat(scale).mul_add(sign, L::splat(from)).lane(0));
+                }
+                (from, to) = (from_then, to_then);
+                first += length;
+            }
+        }
     });
 }
 

@@ -32,10 +32,10 @@ use core::marker::PhantomData;
 use heapless::deque::DequeView;
 use serde::{Deserialize, Serialize};
 
-pub use self::samples::{Entry, Raw};
+pub use self::samples::{Entry, MOST_CLASSES, Raw};
 pub use self::settings::{Needs, Settings, Sizes};
 
-use self::samples::Ring;
+use self::samples::{Census, Ring};
 use crate::form::{Form, Samples};
 use crate::lane::Lane;
 use crate::layers::{Buffers, Draw, Mode, Pass, Scope, SegmentKind};
@@ -77,6 +77,12 @@ pub enum TuneError {
         needed: usize,
         /// Numbers that there are.
         lent: usize,
+    },
+    /// The network has more than [`MOST_CLASSES`].
+    #[error("a tuner tells at most {MOST_CLASSES} classes apart, and the network has {classes}")]
+    TooManyClasses {
+        /// The network's classes.
+        classes: usize,
     },
     /// The normalisation is for other channels.
     #[error("the normalisation is for another number of channels")]
@@ -199,6 +205,9 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
     /// When the settings make no sense, or need more memory than is lent.
     pub fn resume(memory: Memory<'a, S>, normalisation: Normalisation<'a>, settings: Settings, state: State) -> Result<Self, TuneError> {
         settings.check::<N>()?;
+        if N::OUTPUTS > MOST_CLASSES {
+            return Err(TuneError::TooManyClasses { classes: N::OUTPUTS });
+        }
         if !normalisation.fits(N::INPUT.channels) {
             return Err(TuneError::Normalisation);
         }
@@ -300,9 +309,9 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
 
     /// The samples of a step, as long as the ring stays as it is.
     pub fn batch_of(&self, step: u32) -> impl Iterator<Item = Entry> {
-        let classes = self.ring.classes(N::OUTPUTS);
+        let census = self.ring.census();
         let first = step.wrapping_mul(BATCH as u32);
-        (0..BATCH as u32).filter_map(move |n| self.ring.replayed(self.state.seed, first.wrapping_add(n), classes, N::OUTPUTS))
+        (0..BATCH as u32).filter_map(move |n| self.ring.replayed(self.state.seed, first.wrapping_add(n), &census))
     }
 
     /// Makes room for a sample.
@@ -318,8 +327,8 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         if self.state.stopped {
             return Err(TuneError::Stopped);
         }
-        let classes = self.ring.classes(N::OUTPUTS);
-        if classes == 0 {
+        let census = self.ring.census();
+        if census.classes == 0 {
             return Err(TuneError::NoSamples);
         }
         if !self.state.kept && self.state.best_loss == f32::INFINITY && self.look().is_none() {
@@ -330,7 +339,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             return Err(TuneError::Diverged);
         }
         let mut labels = [0; BATCH];
-        let Some(loss) = self.learn(classes, &mut labels) else {
+        let Some(loss) = self.learn(&census, &mut labels) else {
             self.state.stopped = true;
             let _ = self.roll_back();
             return Err(TuneError::Diverged);
@@ -419,11 +428,11 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
 
     /// The population gradient of the batch of this step, and the update; returns the mean loss, or `None` if it is no number: then
     /// the parameters are as they were.
-    fn learn(&mut self, classes: u32, labels: &mut [u16; BATCH]) -> Option<f32> {
+    fn learn(&mut self, census: &Census, labels: &mut [u16; BATCH]) -> Option<f32> {
         let Population { members, distribution, .. } = self.settings.population;
         let descends = const { BATCH == 1 && <Samples<L> as Form>::COLUMN == 1 && N::DESCENDS };
         if descends && self.settings.needs().descends::<N, L, BATCH>() {
-            return self.descend(classes, labels);
+            return self.descend(census, labels);
         }
         if members > 0 {
             let scales = cut(self.scales, N::FILTERS)?;
@@ -444,7 +453,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
                 }
             }
             if number == 0 || N::OVERWRITES_INPUT {
-                self.gather(classes, labels);
+                self.gather(census, labels);
             }
             total += self.pass(number, labels)?;
         }
@@ -458,11 +467,11 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
 
     /// Writes the samples of this step to the tape.
     #[inline(always)]
-    fn gather(&mut self, classes: u32, labels: &mut [u16; BATCH]) {
+    fn gather(&mut self, census: &Census, labels: &mut [u16; BATCH]) {
         let first = self.state.step.wrapping_mul(BATCH as u32);
         for (n, label) in labels.iter_mut().enumerate() {
             let place = first.wrapping_add(n as u32);
-            let Some(entry) = self.ring.replayed(self.state.seed, place, classes, N::OUTPUTS) else { continue };
+            let Some(entry) = self.ring.replayed(self.state.seed, place, census) else { continue };
             *label = entry.label;
             write_sample::<N, L, S, BATCH>(&self.ring, &self.normalisation, entry, n, self.workspace.tape);
         }
@@ -500,8 +509,8 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
 
     /// A plain step for one sample, taken at once.
     #[inline(always)]
-    fn descend(&mut self, classes: u32, labels: &mut [u16; BATCH]) -> Option<f32> {
-        self.gather(classes, labels);
+    fn descend(&mut self, census: &Census, labels: &mut [u16; BATCH]) -> Option<f32> {
+        self.gather(census, labels);
         let pass = self.training(0);
         let Workspace { tape, buffers, scratch, .. } = &mut self.workspace;
         let parameters = cut(self.parameters, N::PARAMS)?;
@@ -511,14 +520,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?,
             dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())?,
         };
-        N::forward::<Samples<L>>(&pass, parameters, tape, scratch);
-        let y = outputs::<N, L, BATCH>(tape)?;
-        let sums = LOSS.gradient::<Samples<L>>(&pass, N::OUTPUTS, BATCH, Targets::Classes(labels), y, buffers.dy);
-        if !sums[0].is_finite() {
-            return None;
-        }
-        N::descend::<Samples<L>>(&pass, -self.settings.rate, parameters, tape, &mut buffers, scratch);
-        Some(sums[0])
+        plain_step::<N, L>(&pass, self.settings.rate, parameters, tape, &mut buffers, scratch, labels)
     }
 
     /// One step of the optimiser, over the parameters in scope; running statistics are none of its business.
@@ -538,6 +540,31 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             }
         });
     }
+}
+
+/// Forward, backward and step for the sample on the tape, without a gradient in memory: its loss, or `None`, and no step, when that is no
+/// number. [`FineTuner::step`] does this where it can; it is here for who has samples and order of their own.
+///
+/// # Panics
+/// When a slice is too short, or there is not one number in `L` and one label.
+#[inline(always)]
+pub fn plain_step<N: Network, L: Lane>(
+    pass: &Pass,
+    rate: f32,
+    parameters: &mut [f32],
+    tape: &mut [f32],
+    buffers: &mut Buffers,
+    scratch: &mut [f32],
+    label: &[u16],
+) -> Option<f32> {
+    N::forward::<Samples<L>>(pass, parameters, tape, scratch);
+    let y = piece(tape, N::TAPE - N::OUTPUTS, N::OUTPUTS)?;
+    let [loss, ..] = LOSS.gradient::<Samples<L>>(pass, N::OUTPUTS, 1, Targets::Classes(label), y, buffers.dy);
+    if !loss.is_finite() {
+        return None;
+    }
+    N::descend::<Samples<L>>(pass, -rate, parameters, tape, buffers, scratch);
+    Some(loss)
 }
 
 /// Columns of a batch.

@@ -27,6 +27,15 @@ pub struct Entry {
     pub held_out: bool,
 }
 
+/// The most classes that a tuner tells apart.
+pub const MOST_CLASSES: usize = 128;
+
+/// How many samples of each class there are to learn from, and how many classes have some.
+pub(super) struct Census {
+    counts: [u16; MOST_CLASSES],
+    pub classes: u32,
+}
+
 /// The ring: `values` holds the samples, slot by slot, `entries` tells them from the oldest to the newest.
 pub(super) struct Ring<'a, S> {
     pub values: &'a mut [S],
@@ -62,12 +71,6 @@ impl<S: Raw> Ring<'_, S> {
         Ok(entry)
     }
 
-    /// How many samples of a class there are to learn from.
-    #[inline]
-    fn count(&self, label: u16) -> u32 {
-        self.learnt().filter(|entry| entry.label == label).count() as u32
-    }
-
     /// The samples to learn from.
     #[inline]
     pub fn learnt(&self) -> impl Iterator<Item = Entry> {
@@ -82,17 +85,25 @@ impl<S: Raw> Ring<'_, S> {
         first.iter().chain(second).copied().filter(|entry| entry.held_out)
     }
 
-    /// How many classes have samples to learn from.
-    pub fn classes(&self, outputs: usize) -> u32 {
-        (0..outputs as u16).filter(|&label| self.count(label) > 0).count() as u32
+    /// How many samples of each class there are to learn from.
+    pub fn census(&self) -> Census {
+        let mut census = Census { counts: [0; MOST_CLASSES], classes: 0 };
+        for entry in self.learnt() {
+            if let Some(count) = census.counts.get_mut(usize::from(entry.label)) {
+                census.classes += u32::from(*count == 0);
+                *count += 1;
+            }
+        }
+        census
     }
 
-    /// The sample that comes at `place` of the replay, which counts samples over all steps; `classes` is [`Ring::classes`].
-    pub fn replayed(&self, seed: u64, place: u32, classes: u32, outputs: usize) -> Option<Entry> {
+    /// The sample that comes at `place` of the replay, which counts samples over all steps.
+    pub fn replayed(&self, seed: u64, place: u32, census: &Census) -> Option<Entry> {
+        let classes = census.classes;
         let (round, turn) = (place.checked_div(classes)?, place.checked_rem(classes)?);
         let class = permuted(seed, round, 0, turn, classes);
-        let label = (0..outputs as u16).filter(|&label| self.count(label) > 0).nth(class as usize)?;
-        let count = self.count(label);
+        let present = (0..).zip(&census.counts).filter(|&(_, &count)| count > 0);
+        let (label, count): (u16, _) = present.map(|(label, &count)| (label, u32::from(count))).nth(class as usize)?;
         let (round, turn) = (round.checked_div(count)?, round.checked_rem(count)?);
         let index = permuted(seed, round, 1 + u32::from(label), turn, count);
         self.learnt().filter(|entry| entry.label == label).nth(index as usize)
@@ -141,7 +152,7 @@ mod tests {
         with_ring(&labels, 0, |ring| {
             let mut times = BTreeMap::<(u16, u16), u32>::new();
             for place in 0..3 * 16 {
-                let entry = ring.replayed(7, place, ring.classes(6), 6).unwrap();
+                let entry = ring.replayed(7, place, &ring.census()).unwrap();
                 *times.entry((entry.label, entry.slot)).or_default() += 1;
             }
             assert_eq!(times.len(), labels.len());
@@ -166,7 +177,7 @@ mod tests {
     fn every_third_sample_of_a_class_is_held_out_and_never_replayed() {
         with_ring(&[1, 1, 1, 0, 1, 1, 1, 0, 0], 3, |ring| {
             assert_eq!(ring.held_out().map(|entry| entry.slot).collect::<Vec<_>>(), [2, 6, 8]);
-            assert!((0..50).all(|place| !ring.replayed(1, place, ring.classes(2), 2).unwrap().held_out));
+            assert!((0..50).all(|place| !ring.replayed(1, place, &ring.census()).unwrap().held_out));
         });
     }
 

@@ -7,12 +7,12 @@
 
 use heapless::Deque;
 use pg_core::form::Samples;
-use pg_core::layers::{Dense, Pass, Relu};
+use pg_core::layers::{Buffers, Dense, Pass, Relu};
 use pg_core::model_file::Model;
 use pg_core::normalisation::Normalisation;
 use pg_core::perturbation::{Distribution, mirror, noise_scales, perturb};
 use pg_core::population::Population;
-use pg_core::tuner::{Entry, FineTuner, Memory, Settings};
+use pg_core::tuner::{Entry, FineTuner, Memory, Settings, plain_step};
 use pg_core::{Lane, Network, Sequential, Vector, zoo};
 use pg_embedded::{
     BOARD, Fpu, Stopwatch,
@@ -69,6 +69,7 @@ fn main() -> ! {
         Net::forward::<Samples<Fpu>>(&Pass::infer(1, 1), lent.parameters, tape, scratch);
     });
     report("forward-64-32-10", 1, inference.1);
+    kernel::<Net>("kernel-64-32-10", &normalisation, &mut lent, &mut stopwatch);
     steps::<Net, 1>("plain-64-32-10", PLAIN, normalisation, &mut lent, &mut stopwatch);
     if ROOMY {
         steps::<Net, BATCH>("momentum-64-32-10", MOMENTUM, normalisation, &mut lent, &mut stopwatch);
@@ -77,8 +78,31 @@ fn main() -> ! {
         pieces(&mut lent, &mut stopwatch);
     }
     lent.parameters[..Small::PARAMS].fill(0.1);
+    kernel::<Small>("kernel-4-16-3", &Normalisation::NONE, &mut lent, &mut stopwatch);
     steps::<Small, 1>("plain-4-16-3", PLAIN, Normalisation::NONE, &mut lent, &mut stopwatch);
     console::end(true)
+}
+
+/// Plain steps as other libraries are measured: forward, backward and update of one normalised sample.
+#[inline(never)]
+fn kernel<N: Network>(name: &str, normalisation: &Normalisation, lent: &mut Lent, stopwatch: &mut Stopwatch) {
+    let parameters = &mut lent.parameters[..N::PARAMS];
+    let (tape, rest) = lent.working.split_at_mut(N::TAPE);
+    let (dy, rest) = rest.split_at_mut(N::WIDTH);
+    let (dx, scratch) = rest.split_at_mut(N::WIDTH);
+    let (mut ticks, mut sum) = (Some(0), 0.0);
+    for sample in DIGITS.chunks_exact(65).take(SAMPLES) {
+        let first = (64 - N::INPUT.len()) / 2;
+        normalisation.apply(N::INPUT, &sample[first..first + N::INPUT.len()], &mut tape[..N::INPUT.len()]);
+        let label = [u16::from(sample[64]) % N::OUTPUTS as u16];
+        let mut buffers = Buffers { dy: &mut *dy, dx: &mut *dx };
+        let pass = Pass::infer(1, 1);
+        let (loss, taken) = stopwatch.ticks(|| plain_step::<N, Fpu>(&pass, 0.01, parameters, tape, &mut buffers, scratch, &label));
+        sum += loss.unwrap_or(f32::NAN);
+        ticks = ticks.zip(taken).map(|(sum, taken)| sum + taken);
+    }
+    Line::new("loss").word(name).bits(sum).end();
+    report(name, SAMPLES as u32, ticks);
 }
 
 /// `count NAME per N ticks T`: 32 samples' steps, and how many samples (times members) they are.

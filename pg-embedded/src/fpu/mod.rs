@@ -19,6 +19,8 @@ mod rows;
 
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
+#[cfg(all(target_os = "none", target_abi = "eabihf"))]
+use pg_core::noise::SIGNS;
 use pg_core::{Lane, lane::Word};
 
 /// `a·b + c`, rounded once.
@@ -196,7 +198,19 @@ impl Lane for Fpu {
     #[cfg(all(target_os = "none", target_abi = "eabihf"))]
     #[inline(always)]
     fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) {
-        rows::multiply_eights(a, x, adds, to);
+        let [first, second] = to;
+        let done = rows::multiply_eights(a, x, adds, [&mut *first, &mut *second]);
+        for (a, to) in a.into_iter().zip([first, second]) {
+            for (to, x) in to.iter_mut().zip(x.chunks_exact(8)).skip(done) {
+                let sum = a.iter().zip(x).fold(0.0, |sum, (&a, &x)| fused_multiply_add(a, x, sum));
+                *to = if adds { *to + sum } else { sum };
+            }
+        }
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn add_signs(scale: f32, signs: &[u8], from: &[f32], to: &mut [f32]) {
+        rows::add_signs(scale, signs, &SIGNS, from, to);
     }
     #[cfg(all(target_os = "none", target_abi = "eabihf"))]
     #[inline(always)]

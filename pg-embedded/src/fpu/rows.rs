@@ -153,17 +153,17 @@ pub(super) fn multiply_add_tile(a: [&[f32]; 2], a_step: usize, b: &[f32], b_step
     }
 }
 
-/// `pg_core::Lane::multiply_eights`.
+/// `pg_core::Lane::multiply_eights`, two numbers of each row in a round; returns how many numbers of a row are done.
 #[inline(always)]
-pub(super) fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) {
+pub(super) fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) -> usize {
     let [g0, g1] = to;
-    let count = (x.len() / BLOCK).min(g0.len()).min(g1.len());
-    if count == 0 || a.iter().any(|a| a.len() < BLOCK) {
-        return;
+    let rounds = (x.len() / BLOCK).min(g0.len()).min(g1.len()) / 2;
+    if rounds == 0 || a.iter().any(|a| a.len() < BLOCK) {
+        return 0;
     }
     let [a0, a1] = a.map(<[f32]>::as_ptr);
-    // SAFETY: reads eight numbers of each row of `a` and of `x` in each round, and reads and writes one of each row of `to`, as many rounds
-    // as all of them have. The stack is not used, every register is named.
+    // SAFETY: reads eight numbers of each row of `a`, and in each round sixteen of `x`, and reads and writes two of each row of `to`, as many
+    // rounds as all of them have. The stack is not used, every register is named.
     unsafe {
         if adds {
             core::arch::asm!(
@@ -171,35 +171,56 @@ pub(super) fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [
             "vldmia {a1}, {{s8-s15}}",
             "2:",
             "vldmia {x}!, {{s16-s23}}",
-            "vmov.f32 s24, s26",
-            "vmov.f32 s25, s26",
+            "vmov.f32 s24, s31",
+            "vmov.f32 s26, s31",
             "vfma.f32 s24, s0, s16",
-            "vfma.f32 s25, s8, s16",
+            "vfma.f32 s26, s8, s16",
             "vfma.f32 s24, s1, s17",
-            "vfma.f32 s25, s9, s17",
+            "vfma.f32 s26, s9, s17",
             "vfma.f32 s24, s2, s18",
-            "vfma.f32 s25, s10, s18",
+            "vfma.f32 s26, s10, s18",
             "vfma.f32 s24, s3, s19",
-            "vfma.f32 s25, s11, s19",
+            "vfma.f32 s26, s11, s19",
             "vfma.f32 s24, s4, s20",
-            "vfma.f32 s25, s12, s20",
+            "vfma.f32 s26, s12, s20",
             "vfma.f32 s24, s5, s21",
-            "vfma.f32 s25, s13, s21",
+            "vfma.f32 s26, s13, s21",
             "vfma.f32 s24, s6, s22",
-            "vfma.f32 s25, s14, s22",
+            "vfma.f32 s26, s14, s22",
             "vfma.f32 s24, s7, s23",
-            "vfma.f32 s25, s15, s23",
-            "vldr s27, [{g0}]",
-            "vldr s28, [{g1}]",
-            "vadd.f32 s24, s27, s24",
-            "vadd.f32 s25, s28, s25",
-            "vstmia {g0}!, {{s24}}",
-            "vstmia {g1}!, {{s25}}",
+            "vfma.f32 s26, s15, s23",
+            "vldmia {x}!, {{s16-s23}}",
+            "vmov.f32 s25, s31",
+            "vmov.f32 s27, s31",
+            "vfma.f32 s25, s0, s16",
+            "vfma.f32 s27, s8, s16",
+            "vfma.f32 s25, s1, s17",
+            "vfma.f32 s27, s9, s17",
+            "vfma.f32 s25, s2, s18",
+            "vfma.f32 s27, s10, s18",
+            "vfma.f32 s25, s3, s19",
+            "vfma.f32 s27, s11, s19",
+            "vfma.f32 s25, s4, s20",
+            "vfma.f32 s27, s12, s20",
+            "vfma.f32 s25, s5, s21",
+            "vfma.f32 s27, s13, s21",
+            "vfma.f32 s25, s6, s22",
+            "vfma.f32 s27, s14, s22",
+            "vfma.f32 s25, s7, s23",
+            "vfma.f32 s27, s15, s23",
+            "vldmia {g0}, {{s28-s29}}",
+            "vadd.f32 s24, s28, s24",
+            "vadd.f32 s25, s29, s25",
+            "vstmia {g0}!, {{s24-s25}}",
+            "vldmia {g1}, {{s28-s29}}",
+            "vadd.f32 s26, s28, s26",
+            "vadd.f32 s27, s29, s27",
+            "vstmia {g1}!, {{s26-s27}}",
             "subs {n}, {n}, #1",
             "bne 2b",
-            a0 = in(reg) a0, a1 = in(reg) a1, x = inout(reg) x.as_ptr() => _, n = inout(reg) count => _,
-            g0 = inout(reg) g0.as_mut_ptr() => _, g1 = inout(reg) g1.as_mut_ptr() => _, in("s26") 0.0f32,
-            out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s27") _, out("s28") _,
+            a0 = in(reg) a0, a1 = in(reg) a1, x = inout(reg) x.as_ptr() => _, n = inout(reg) rounds => _,
+            g0 = inout(reg) g0.as_mut_ptr() => _, g1 = inout(reg) g1.as_mut_ptr() => _, in("s31") 0.0f32,
+            out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _, out("s28") _, out("s29") _,
             options(nostack)
             );
         } else {
@@ -208,35 +229,94 @@ pub(super) fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [
             "vldmia {a1}, {{s8-s15}}",
             "2:",
             "vldmia {x}!, {{s16-s23}}",
-            "vmov.f32 s24, s26",
-            "vmov.f32 s25, s26",
+            "vmov.f32 s24, s31",
+            "vmov.f32 s26, s31",
             "vfma.f32 s24, s0, s16",
-            "vfma.f32 s25, s8, s16",
+            "vfma.f32 s26, s8, s16",
             "vfma.f32 s24, s1, s17",
-            "vfma.f32 s25, s9, s17",
+            "vfma.f32 s26, s9, s17",
             "vfma.f32 s24, s2, s18",
-            "vfma.f32 s25, s10, s18",
+            "vfma.f32 s26, s10, s18",
             "vfma.f32 s24, s3, s19",
-            "vfma.f32 s25, s11, s19",
+            "vfma.f32 s26, s11, s19",
             "vfma.f32 s24, s4, s20",
-            "vfma.f32 s25, s12, s20",
+            "vfma.f32 s26, s12, s20",
             "vfma.f32 s24, s5, s21",
-            "vfma.f32 s25, s13, s21",
+            "vfma.f32 s26, s13, s21",
             "vfma.f32 s24, s6, s22",
-            "vfma.f32 s25, s14, s22",
+            "vfma.f32 s26, s14, s22",
             "vfma.f32 s24, s7, s23",
-            "vfma.f32 s25, s15, s23",
-            "vstmia {g0}!, {{s24}}",
-            "vstmia {g1}!, {{s25}}",
+            "vfma.f32 s26, s15, s23",
+            "vldmia {x}!, {{s16-s23}}",
+            "vmov.f32 s25, s31",
+            "vmov.f32 s27, s31",
+            "vfma.f32 s25, s0, s16",
+            "vfma.f32 s27, s8, s16",
+            "vfma.f32 s25, s1, s17",
+            "vfma.f32 s27, s9, s17",
+            "vfma.f32 s25, s2, s18",
+            "vfma.f32 s27, s10, s18",
+            "vfma.f32 s25, s3, s19",
+            "vfma.f32 s27, s11, s19",
+            "vfma.f32 s25, s4, s20",
+            "vfma.f32 s27, s12, s20",
+            "vfma.f32 s25, s5, s21",
+            "vfma.f32 s27, s13, s21",
+            "vfma.f32 s25, s6, s22",
+            "vfma.f32 s27, s14, s22",
+            "vfma.f32 s25, s7, s23",
+            "vfma.f32 s27, s15, s23",
+            "vstmia {g0}!, {{s24-s25}}",
+            "vstmia {g1}!, {{s26-s27}}",
             "subs {n}, {n}, #1",
             "bne 2b",
-            a0 = in(reg) a0, a1 = in(reg) a1, x = inout(reg) x.as_ptr() => _, n = inout(reg) count => _,
-            g0 = inout(reg) g0.as_mut_ptr() => _, g1 = inout(reg) g1.as_mut_ptr() => _, in("s26") 0.0f32,
-            out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _,
+            a0 = in(reg) a0, a1 = in(reg) a1, x = inout(reg) x.as_ptr() => _, n = inout(reg) rounds => _,
+            g0 = inout(reg) g0.as_mut_ptr() => _, g1 = inout(reg) g1.as_mut_ptr() => _, in("s31") 0.0f32,
+            out("s0") _, out("s1") _, out("s2") _, out("s3") _, out("s4") _, out("s5") _, out("s6") _, out("s7") _, out("s8") _, out("s9") _, out("s10") _, out("s11") _, out("s12") _, out("s13") _, out("s14") _, out("s15") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _,
             options(nostack)
             );
         }
     }
+    2 * rounds
+}
+
+/// `to[i] = scale·(±1) + b[i]`, the signs eight to a byte of `signs`, four from a row of `table`.
+#[inline(always)]
+pub(super) fn add_signs(scale: f32, signs: &[u8], table: &[[f32; 4]; 16], b: &[f32], to: &mut [f32]) -> usize {
+    let blocks = signs.len().min(b.len() / BLOCK).min(to.len() / BLOCK);
+    if blocks > 0 {
+        // SAFETY: whole blocks of both slices, a byte for each, and the table, whose rows a half byte chooses. The stack is not used, every
+        // register is named.
+        unsafe {
+            core::arch::asm!(
+            "2:",
+            "ldrb {bits}, [{signs}], #1",
+            "and {four}, {bits}, #15",
+            "add {four}, {table}, {four}, lsl #4",
+            "vldmia {four}, {{s16-s19}}",
+            "lsr {four}, {bits}, #4",
+            "add {four}, {table}, {four}, lsl #4",
+            "vldmia {four}, {{s20-s23}}",
+            "vldmia {b}!, {{s24-s31}}",
+            "vfma.f32 s24, s16, s0",
+            "vfma.f32 s25, s17, s0",
+            "vfma.f32 s26, s18, s0",
+            "vfma.f32 s27, s19, s0",
+            "vfma.f32 s28, s20, s0",
+            "vfma.f32 s29, s21, s0",
+            "vfma.f32 s30, s22, s0",
+            "vfma.f32 s31, s23, s0",
+            "vstmia {to}!, {{s24-s31}}",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            signs = inout(reg) signs.as_ptr() => _, b = inout(reg) b.as_ptr() => _, to = inout(reg) to.as_mut_ptr() => _,
+            n = inout(reg) blocks => _, table = in(reg) table.as_ptr(), bits = out(reg) _, four = out(reg) _, in("s0") scale,
+            out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _, out("s28") _, out("s29") _, out("s30") _, out("s31") _,
+            options(nostack)
+            );
+        }
+    }
+    blocks * BLOCK
 }
 
 /// `to += factor·a`.
