@@ -29,6 +29,7 @@ mod settings;
 
 use core::marker::PhantomData;
 
+use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use heapless::deque::DequeView;
 use serde::{Deserialize, Serialize};
 
@@ -185,6 +186,9 @@ pub struct FineTuner<'a, N, L, S, const BATCH: usize> {
     network: PhantomData<fn() -> (N, L)>,
 }
 
+/// Without a table: 1 KB less flash.
+const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
+
 const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
 
 impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S, BATCH> {
@@ -215,26 +219,32 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         let Memory { parameters, working, samples, entries, best } = memory;
         let trained = settings.scope.len(&N::LEAVES);
         let short = |needed: usize, lent: usize| Err(TuneError::TooLittleMemory { needed, lent });
-        if working.len() < sizes.sum() {
-            return short(sizes.sum(), working.len());
-        }
+        let working_lent = working.len();
         if !best.is_empty() && best.len() < trained {
             return short(trained, best.len());
         }
         let lent = parameters.len();
         let Some(parameters) = parameters.get_mut(..N::PARAMS) else { return short(N::PARAMS, lent) };
-        let (gradient, working) = working.split_at_mut(sizes.gradient);
-        let (velocity, working) = working.split_at_mut(sizes.velocity);
-        let (member, working) = working.split_at_mut(sizes.member);
-        let (scales, working) = working.split_at_mut(sizes.scales);
-        let best = if best.is_empty() { best } else { &mut best[..trained] };
+        let mut working = working;
+        let mut cut = |length: usize| {
+            let (first, rest) = core::mem::take(&mut working).split_at_mut_checked(length)?;
+            working = rest;
+            Some(first)
+        };
+        let parts = [cut(sizes.gradient), cut(sizes.velocity), cut(sizes.member), cut(sizes.scales), cut(sizes.activations)];
+        let [Some(gradient), Some(velocity), Some(member), Some(scales), Some(activations)] = parts else {
+            return short(sizes.sum(), working_lent);
+        };
+        let Some(workspace) = Workspace::try_new::<N, Samples<L>>(BATCH, activations) else { return short(sizes.sum(), working_lent) };
+        let kept = if best.is_empty() { 0 } else { trained };
+        let best = best.get_mut(..kept).unwrap_or_default();
         Ok(Self {
             parameters,
             gradient,
             velocity,
             member,
             scales,
-            workspace: Workspace::new::<N, Samples<L>>(BATCH, working),
+            workspace,
             best,
             ring: Ring { values: samples, entries, elements: N::INPUT.len() },
             normalisation,
@@ -247,6 +257,13 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
     /// The parameters.
     pub fn parameters(&self) -> &[f32] {
         self.parameters
+    }
+
+    /// The CRC-32 of the parameters' bytes, little endian: equal on a device and on the desktop that replays it.
+    pub fn checksum(&self) -> u32 {
+        let mut digest = CRC.digest();
+        self.parameters.iter().for_each(|parameter| digest.update(&parameter.to_le_bytes()));
+        digest.finalize()
     }
 
     /// The velocity of the parameters in scope, in their order: the optimiser's state.

@@ -36,7 +36,7 @@ const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize, "the network doe
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
-    PLAN.print(BOARD);
+    PLAN.print("ram", BOARD);
     let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
     classify::<Net>(MODEL, SAMPLES, &mut memory);
     let [first, between, second] = [ticks_of::<First>(&mut memory), ticks_of::<Between>(&mut memory), ticks_of::<Second>(&mut memory)];
