@@ -54,6 +54,23 @@ impl<'a> Floats<'a> {
         }
     }
 
+    /// The first `count` numbers, and the others.
+    ///
+    /// # Panics
+    /// When there are fewer.
+    pub const fn split_at(self, count: usize) -> (Self, Self) {
+        match self.0 {
+            Place::Memory(numbers) => {
+                let (first, others) = numbers.split_at(count);
+                (Self(Place::Memory(first)), Self(Place::Memory(others)))
+            }
+            Place::File(numbers) => {
+                let (first, others) = numbers.split_at(count);
+                (Self(Place::File(first)), Self(Place::File(others)))
+            }
+        }
+    }
+
     /// The numbers in order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = f32> + use<'a> {
         let floats = *self;

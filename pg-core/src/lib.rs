@@ -34,5 +34,5 @@ pub mod zoo;
 mod kernels;
 
 pub use lane::{Lane, Widest, f32x4, f32x8, f32x16};
-pub use network::{Network, Sequential};
+pub use network::{Folded, Network, Sequential};
 pub use shape::{Image, Shape, Shaped, Vector};

@@ -171,7 +171,7 @@ impl<'a> Model<'a> {
         if self.fingerprint() != N::fingerprint() {
             return Err(ModelError::OtherNetwork);
         }
-        let (found, expected) = (self.parameters.len(), N::PARAMS);
+        let (found, expected) = (self.parameters.len(), N::STORED);
         if found != expected {
             return Err(ModelError::ParameterCount { found, expected });
         }
@@ -185,7 +185,7 @@ impl<'a> Model<'a> {
         Ok(())
     }
 
-    /// Copies the parameters of network `N`, after [`Model::check`].
+    /// Writes the parameters of network `N`, after [`Model::check`].
     ///
     /// # Errors
     /// When the model is not one of this network; `out` is then untouched.
@@ -194,7 +194,8 @@ impl<'a> Model<'a> {
     /// When `out` has not `N::PARAMS` elements.
     pub fn parameters_into<N: Network>(&self, out: &mut [f32]) -> Result<(), ModelError> {
         self.check::<N>()?;
-        self.parameters.copy_into(out);
+        assert!(out.len() == N::PARAMS, "room for every parameter, and no more");
+        N::load(self.parameters, out);
         Ok(())
     }
 

@@ -9,9 +9,10 @@
 use core::fmt;
 use core::marker::PhantomData;
 
+use crate::floats::Floats;
 use crate::form::Form;
-use crate::layers::{Activation, Buffers, Layer, Leaves, Pass, Segment, larger};
-use crate::shape::{Shape, Shaped};
+use crate::layers::{Activation, Buffers, Layer, Leaves, Pass, Segment, Visitor, larger};
+use crate::shape::{Folding, Shape, Shaped};
 
 /// A network of fixed size. All sizes count `f32`s, for one sample where they hold activations.
 pub trait Network: 'static {
@@ -21,6 +22,8 @@ pub trait Network: 'static {
     const OUTPUTS: usize;
     /// Parameters, running statistics included.
     const PARAMS: usize;
+    /// Parameters in a model file; fewer are left of them in a [`Folded`] network.
+    const STORED: usize;
     /// Parameters that are running statistics: measured, not trained.
     const STATISTICS: usize;
     /// The tape of a training pass, input included.
@@ -67,6 +70,15 @@ pub trait Network: 'static {
     /// Takes the batch statistics of a forward pass into the running statistics: [`Layer::estimate`].
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], tape: &[f32]);
 
+    /// Writes the parameters that a model file has `stored`: the same, but for a [`Folded`] network.
+    ///
+    /// # Panics
+    /// When they are not `STORED`, or there is no room for `PARAMS`.
+    fn load(stored: Floats, parameters: &mut [f32]);
+
+    /// Shows a visitor the layers in order, those of branches one by one.
+    fn visit<V: Visitor>(visitor: &mut V);
+
     /// A number that stands for the network's text. Parameters fit a network only if this is equal.
     fn fingerprint() -> u64 {
         fingerprint(Self::describe)
@@ -101,6 +113,7 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
         let _ = (Layers::OUT, Layers::WIDTH);
         Layers::PARAMS
     };
+    const STORED: usize = Layers::STORED;
     const STATISTICS: usize = Layers::STATISTICS;
     const TAPE: usize = In::SHAPE.len() + Layers::TAPE;
     const WIDTH: usize = larger(Layers::WIDTH, Layers::OUT.len());
@@ -151,4 +164,39 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
         let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
         Layers::estimate::<F>(pass, share, parameters, x, tape);
     }
+
+    fn load(stored: Floats, parameters: &mut [f32]) {
+        assert!(stored.len() == Self::STORED, "as many parameters as a model file of this network has");
+        if Self::STORED == Self::PARAMS {
+            stored.copy_into(&mut parameters[..Self::PARAMS]);
+        } else {
+            Layers::load(stored, parameters, 0);
+        }
+    }
+
+    fn visit<V: Visitor>(visitor: &mut V) {
+        Layers::visit(false, visitor);
+    }
 }
+
+/// A network that can be folded.
+pub trait Foldable: Network {
+    /// The same network, to infer only.
+    type Folded: Network;
+}
+
+impl<In: Shaped, Layers: Layer<In> + Layer<Folding<In>>> Foldable for Sequential<In, Layers> {
+    type Folded = Sequential<Folding<In>, Layers>;
+}
+
+/// Network `N` to infer with: each batch norm behind a layer with weights, whose output nobody else reads, goes into these weights when they
+/// are loaded, and takes no parameters, activations or time any more. Other batch norms stay.
+///
+/// Model files are those of `N`, with the same description and fingerprint; outputs differ in the last bits, alike everywhere.
+///
+/// ```
+/// use pg_core::{Network, network::Folded, zoo::Mobilenet28};
+/// assert!(<Folded<Mobilenet28> as Network>::TAPE * 10 < Mobilenet28::TAPE * 7);
+/// assert_eq!(<Folded<Mobilenet28> as Network>::STATISTICS, 0); // every batch norm is gone
+/// ```
+pub type Folded<N> = <N as Foldable>::Folded;

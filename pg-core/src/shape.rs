@@ -43,6 +43,11 @@ impl core::fmt::Display for Shape {
 pub trait Shaped: 'static {
     /// The shape it stands for.
     const SHAPE: Shape;
+    /// Whether the network is [`Folded`](crate::network::Folded): it only infers, and its batch norms go into the weights before them.
+    const FOLDED: bool = false;
+    /// In a folded network: the incoming weights of each channel, when nobody but the layer behind reads it; a batch norm there goes into them.
+    /// Else 0.
+    const FAN_IN: usize = 0;
 }
 
 /// The shape of an image: `CHANNELS` × `HEIGHT` × `WIDTH`.
@@ -64,4 +69,22 @@ pub struct After<In, L>(PhantomData<(In, L)>);
 
 impl<In: Shaped, L: crate::layers::Layer<In>> Shaped for After<In, L> {
     const SHAPE: Shape = L::OUT;
+    const FOLDED: bool = In::FOLDED;
+    const FAN_IN: usize = if In::FOLDED { L::FAN_IN } else { 0 };
+}
+
+/// The shape `In`, read by several branches.
+pub struct Shared<In>(PhantomData<In>);
+
+impl<In: Shaped> Shaped for Shared<In> {
+    const SHAPE: Shape = In::SHAPE;
+    const FOLDED: bool = In::FOLDED;
+}
+
+/// The shape `In` as the input of a folded network.
+pub struct Folding<In>(PhantomData<In>);
+
+impl<In: Shaped> Shaped for Folding<In> {
+    const SHAPE: Shape = In::SHAPE;
+    const FOLDED: bool = true;
 }

@@ -4,15 +4,18 @@
 
 use std::marker::PhantomData;
 
+use pg_core::floats::Floats;
 use pg_core::form::{Form, Samples, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::Segment;
 use pg_core::model_file::{Model, ModelError};
+use pg_core::network::{Foldable, Folded};
 use pg_core::population::{SHARD, Workspace, estimate, infer};
 use pg_core::{Network, Shape, Widest};
 
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
+use crate::profile::Profile;
 
 /// Samples of a training step on a device, for [`Sizes::training_ram_bytes`].
 pub const DEVICE_BATCH: usize = 8;
@@ -34,6 +37,8 @@ pub struct Sizes {
     pub training_macs: usize,
     /// On a device: the parameters, copied from flash, and the activations of one sample.
     pub inference_ram_bytes: usize,
+    /// The same with batch norms folded into the weights before them: [`Folded`].
+    pub folded_inference_ram_bytes: usize,
     /// On a device: parameters, gradient, velocity, one member, noise scales, and a pass over [`DEVICE_BATCH`] samples.
     pub training_ram_bytes: usize,
 }
@@ -73,6 +78,15 @@ pub trait AnyNetwork: Send + Sync {
     /// When there are not as many parameters, or no whole number of samples.
     fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32>;
 
+    /// The same with batch norms folded into the weights before them: what a device with a [`Folded`] network gives.
+    ///
+    /// # Panics
+    /// When there are not as many parameters, or no whole number of samples.
+    fn folded_logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32>;
+
+    /// The layers, to be timed in a training step of `samples`.
+    fn profile(&self, samples: usize) -> Profile;
+
     /// The engine of a training run.
     fn engine(&self, task: Task) -> Box<dyn Engine>;
 }
@@ -80,7 +94,7 @@ pub trait AnyNetwork: Send + Sync {
 /// The one implementation: a type as a value.
 pub(crate) struct Known<N>(pub(crate) PhantomData<fn() -> N>);
 
-impl<N: Network> AnyNetwork for Known<N> {
+impl<N: Foldable> AnyNetwork for Known<N> {
     fn sizes(&self) -> Sizes {
         let training = 4 * N::PARAMS + N::FILTERS + Workspace::len::<N, Scalar>(DEVICE_BATCH);
         Sizes {
@@ -90,7 +104,8 @@ impl<N: Network> AnyNetwork for Known<N> {
             statistics: N::STATISTICS,
             macs: N::MACS,
             training_macs: N::TRAINING_MACS,
-            inference_ram_bytes: (N::PARAMS + N::TAPE + N::SCRATCH) * size_of::<f32>(),
+            inference_ram_bytes: inference_ram_bytes::<N>(),
+            folded_inference_ram_bytes: inference_ram_bytes::<Folded<N>>(),
             training_ram_bytes: training * size_of::<f32>(),
         }
     }
@@ -141,22 +156,42 @@ impl<N: Network> AnyNetwork for Known<N> {
     }
 
     fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
-        type F = Samples<Widest>;
-        assert_eq!((parameters.len(), inputs.len() % N::INPUT.len()), (N::PARAMS, 0));
-        let samples = inputs.len() / N::INPUT.len();
-        let mut memory = Memory::zeros(Workspace::len::<N, F>(samples.min(SHARD)));
-        let mut workspace = Workspace::new::<N, F>(samples.min(SHARD), &mut memory);
-        let mut logits = Vec::with_capacity(samples * N::OUTPUTS);
-        for shard in inputs.chunks(SHARD * N::INPUT.len()) {
-            let count = shard.len() / N::INPUT.len();
-            let stride = <F as Form>::columns(count) * <F as Form>::COLUMN;
-            let outputs = infer::<N, F>(parameters, shard, count, &mut workspace);
-            logits.extend((0..count).flat_map(|n| (0..N::OUTPUTS).map(move |o| outputs[o * stride + n])));
-        }
-        logits
+        logits::<N>(parameters, inputs)
+    }
+
+    fn folded_logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
+        let mut folded = Memory::zeros(<Folded<N> as Network>::PARAMS);
+        <Folded<N> as Network>::load(Floats::new(parameters), &mut folded);
+        logits::<Folded<N>>(&folded, inputs)
+    }
+
+    fn profile(&self, samples: usize) -> Profile {
+        Profile::of::<N>(samples)
     }
 
     fn engine(&self, task: Task) -> Box<dyn Engine> {
         task.engine::<N>()
     }
+}
+
+/// Parameters and the activations of one sample.
+const fn inference_ram_bytes<N: Network>() -> usize {
+    (N::PARAMS + N::TAPE + N::SCRATCH) * size_of::<f32>()
+}
+
+/// The outputs for normalised inputs, `[sample][output]`.
+fn logits<N: Network>(parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
+    type F = Samples<Widest>;
+    assert_eq!((parameters.len(), inputs.len() % N::INPUT.len()), (N::PARAMS, 0));
+    let samples = inputs.len() / N::INPUT.len();
+    let mut memory = Memory::zeros(Workspace::len::<N, F>(samples.min(SHARD)));
+    let mut workspace = Workspace::new::<N, F>(samples.min(SHARD), &mut memory);
+    let mut logits = Vec::with_capacity(samples * N::OUTPUTS);
+    for shard in inputs.chunks(SHARD * N::INPUT.len()) {
+        let count = shard.len() / N::INPUT.len();
+        let stride = <F as Form>::columns(count) * <F as Form>::COLUMN;
+        let outputs = infer::<N, F>(parameters, shard, count, &mut workspace);
+        logits.extend((0..count).flat_map(|n| (0..N::OUTPUTS).map(move |o| outputs[o * stride + n])));
+    }
+    logits
 }

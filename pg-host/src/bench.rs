@@ -23,6 +23,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::options::BenchOptions;
+use crate::profile::{Profile, Stage};
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -52,6 +53,31 @@ pub struct Step {
     pub gflops: f64,
     /// The median of the rounds' ratios.
     pub share_of_peak: f64,
+    /// The layers by kind, those that take most first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kinds: Vec<Part>,
+    /// The layers one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub layers: Vec<Part>,
+}
+
+/// A layer, or all layers of a kind, timed alone; the medians of the rounds.
+#[derive(Clone, Debug, Serialize)]
+pub struct Part {
+    /// The layer as its type is written in Rust, or the kind.
+    pub name: String,
+    /// The shape of its input; of a kind, how many layers there are.
+    pub of: String,
+    /// Forward, one pass.
+    pub forward_us: f64,
+    /// Backward, one pass.
+    pub backward_us: f64,
+    /// From both.
+    pub gflops: f64,
+    /// The median of the rounds' ratios.
+    pub share_of_peak: f64,
+    /// The passes of all members, of the whole step.
+    pub share_of_step: f64,
 }
 
 /// Steps that are measured when nothing is asked for: networks, batches, members.
@@ -71,7 +97,7 @@ pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure
     let mut subjects = Vec::new();
     for (net, batch, members) in choose(networks, options)? {
         for members in members {
-            subjects.push(Subject::new(net, batch, members, options.noise));
+            subjects.push(Subject::new(net, batch, members, options));
         }
     }
     let seconds = options.seconds / ROUNDS as f64;
@@ -79,7 +105,12 @@ pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure
     for _ in 0..ROUNDS {
         let before = peak();
         for subject in &mut subjects {
-            subject.measure(seconds, before.max(peak()));
+            let best = before.max(peak());
+            subject.measure(seconds, best);
+            if let Some((profile, peaks)) = &mut subject.profile {
+                profile.measure(seconds);
+                peaks.push(best);
+            }
         }
         peaks.push(before);
     }
@@ -119,13 +150,15 @@ struct Subject {
     step: u32,
     /// Seconds for a step and its share of the peak, one of each for a round.
     rounds: Vec<(f64, f64)>,
+    /// Its layers, and the peak in each round.
+    profile: Option<(Profile, Vec<f64>)>,
 }
 
 impl Subject {
-    fn new(entry: &Entry, samples: usize, members: u32, distribution: Distribution) -> Self {
+    fn new(entry: &Entry, samples: usize, members: u32, options: &BenchOptions) -> Self {
         let network = entry.network();
         let sizes = network.sizes();
-        let population = Population { members, rho: 0.3, distribution, antithetic: true };
+        let population = Population { members, rho: 0.3, distribution: options.noise, antithetic: true };
         let mut inputs = Memory::zeros(samples * sizes.input.len());
         inputs.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
         Self {
@@ -147,6 +180,7 @@ impl Subject {
             labels: (0..samples).map(|i| (i * 7 % sizes.outputs) as u16).collect(),
             step: 0,
             rounds: Vec::new(),
+            profile: options.layers.then(|| (network.profile(samples), Vec::new())),
         }
     }
 
@@ -173,6 +207,7 @@ impl Subject {
     fn result(&self) -> Step {
         let (times, shares): (Vec<f64>, Vec<f64>) = self.rounds.iter().copied().unzip();
         let time = median(&times);
+        let (kinds, layers) = self.parts(time);
         Step {
             net: self.net.into(),
             batch: self.samples,
@@ -185,7 +220,42 @@ impl Subject {
             us_per_step: time * 1e6,
             gflops: self.flops / time / 1e9,
             share_of_peak: median(&shares),
+            kinds,
+            layers,
         }
+    }
+
+    /// The layers by kind and one by one, of a step that takes `step` seconds.
+    fn parts(&self, step: f64) -> (Vec<Part>, Vec<Part>) {
+        let Some((profile, peaks)) = &self.profile else { return (Vec::new(), Vec::new()) };
+        let passes = f64::from(self.population.members.max(1));
+        let part = |name: &str, of: String, stages: &[&Stage]| {
+            let total = |get: &dyn Fn(&Stage) -> f64| stages.iter().map(|stage| get(stage)).sum::<f64>();
+            let flops = 2.0 * total(&|stage| stage.macs[0] + stage.macs[1]);
+            let times = |direction: usize| (0..peaks.len()).map(move |round| total(&|stage| stage.rounds[round][direction]));
+            let both: Vec<f64> = times(0).zip(times(1)).map(|(forward, backward)| forward + backward).collect();
+            let shares: Vec<f64> = both.iter().zip(peaks).map(|(time, peak)| flops / time / 1e9 / peak).collect();
+            Part {
+                name: name.into(),
+                of,
+                forward_us: median(&times(0).collect::<Vec<_>>()) * 1e6,
+                backward_us: median(&times(1).collect::<Vec<_>>()) * 1e6,
+                gflops: flops / median(&both) / 1e9,
+                share_of_peak: median(&shares),
+                share_of_step: passes * median(&both) / step,
+            }
+        };
+        let stages = profile.stages();
+        let mut names: Vec<&str> = stages.iter().map(Stage::kind).collect();
+        names.sort_unstable();
+        names.dedup();
+        let kind = |name: &&str| {
+            let of: Vec<&Stage> = stages.iter().filter(|stage| stage.kind() == *name).collect();
+            part(name, of.len().to_string(), &of)
+        };
+        let mut kinds: Vec<Part> = names.iter().map(kind).collect();
+        kinds.sort_by(|a, b| b.share_of_step.total_cmp(&a.share_of_step));
+        (kinds, stages.iter().map(|stage| part(&stage.layer, stage.input.to_string(), &[stage])).collect())
     }
 }
 
@@ -232,6 +302,19 @@ impl fmt::Display for Report {
             write!(f, "{:<18} {:>5} {:>3} {:<10} ", step.net, step.batch, step.population, noise)?;
             writeln!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
         }
+        for step in self.steps.iter().filter(|step| !step.layers.is_empty()) {
+            for (head, of, parts) in [("layer alone", "input", &step.layers), ("kind", "layers", &step.kinds)] {
+                writeln!(f, "\n{}, batch {}, K = {}", step.net, step.batch, step.population)?;
+                let [forward, backward, peak, whole] = ["forward µs", "backward µs", "share of peak", "share of step"];
+                writeln!(f, "{head:<20} {of:>9} {forward:>10} {backward:>11} {:>8} {peak:>13} {whole:>13}", "GFLOP/s")?;
+                for Part { name, of, forward_us, backward_us, gflops, share_of_peak, share_of_step } in parts {
+                    write!(f, "{name:<20} {of:>9} {forward_us:>10.2} {backward_us:>11.2} ")?;
+                    writeln!(f, "{gflops:>8.1} {share_of_peak:>13.2} {:>12.1}%", 100.0 * share_of_step)?;
+                }
+            }
+            let rest = 1.0 - step.kinds.iter().map(|kind| kind.share_of_step).sum::<f64>();
+            writeln!(f, "{:<20} {:>71.1}%", "all else", 100.0 * rest)?;
+        }
         Ok(())
     }
 }
@@ -244,15 +327,23 @@ mod tests {
     fn a_network_that_is_asked_for_has_its_usual_batch() {
         let zoo = crate::zoo();
         let nets = ["mlp-64-32-10", "mlp-9-24-11", "mlp-784-128-10"].map(String::from).to_vec();
-        let options = BenchOptions { nets, batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, json: false };
+        let options =
+            BenchOptions { nets, batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, layers: true, json: false };
         let batches: Vec<usize> = choose(&zoo, &options).unwrap().iter().map(|choice| choice.1).collect();
         assert_eq!(batches, [32, 64, 64]);
     }
 
     #[test]
     fn every_usual_step_is_measured_and_its_share_is_that_of_the_peak() {
-        let options =
-            BenchOptions { nets: vec![], batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, json: false };
+        let options = BenchOptions {
+            nets: vec![],
+            batch: None,
+            population: None,
+            noise: Distribution::Gaussian,
+            seconds: 0.001,
+            layers: true,
+            json: false,
+        };
         let report = run(&crate::zoo(), &options).unwrap();
         assert_eq!(report.steps.len(), 4);
         assert!(report.peak_gflops > 0.0 && report.steps.iter().all(|step| step.share_of_peak > 0.0 && step.us_per_step > 0.0));

@@ -92,7 +92,7 @@ enum Sub {
     Data(Data),
     /// List the networks: shapes, parameters, multiply-adds, and the RAM they need on a microcontroller
     ///
-    /// Inference RAM counts the parameters and the activations of one sample. Training RAM counts parameters, gradient, velocity, one
+    /// Inference RAM counts the parameters and the activations of one sample, folded the same with batch norms in the weights before them. Training RAM counts parameters, gradient, velocity, one
     /// member, its noise scales, and a pass over a batch of 8 samples, whatever the population.
     Nets(Nets),
     /// Measure the speed of training steps and this machine's peak
@@ -239,6 +239,9 @@ struct Eval {
     /// model was trained on
     #[arg(long, value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
     part: Option<String>,
+    /// Fold each batch norm into the weights before it, as a device may do
+    #[arg(long)]
+    folded: bool,
     /// Print one JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -265,6 +268,9 @@ struct Predict {
     /// Add the outputs' bits, as eight hexadecimal digits each: what a device prints too
     #[arg(long)]
     bits: bool,
+    /// Fold each batch norm into the weights before it, as a device may do: outputs differ in the last bits
+    #[arg(long)]
+    folded: bool,
     /// Print a JSON array instead of CSV
     #[arg(long)]
     json: bool,
@@ -333,6 +339,9 @@ struct Bench {
     /// How long to measure each step, in seconds
     #[arg(long, value_name = "S", default_value_t = 1.0)]
     seconds: f64,
+    /// Time each layer alone as well, and sum up its kind: what share of a step it has. The rest is noise, loss, optimiser, the sums of branches
+    #[arg(long)]
+    layers: bool,
     /// Print one JSON object instead of a table
     #[arg(long)]
     json: bool,
@@ -414,12 +423,12 @@ impl From<Sub> for Command {
     fn from(sub: Sub) -> Self {
         match sub {
             Sub::Train(train) => Command::Train(Box::new((*train).into())),
-            Sub::Eval(Eval { model, data, reading, part: name, json }) => {
-                Command::Eval(EvalOptions { model, data: reading.with(data), part: name.as_deref().map(part), json })
+            Sub::Eval(Eval { model, data, reading, part: name, folded, json }) => {
+                Command::Eval(EvalOptions { model, data: reading.with(data), part: name.as_deref().map(part), folded, json })
             }
-            Sub::Predict(Predict { model, data, reading, part: name, limit, logits, bits, json }) => {
+            Sub::Predict(Predict { model, data, reading, part: name, limit, logits, bits, folded, json }) => {
                 let part = name.as_deref().map(part);
-                Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, json })
+                Command::Predict(PredictOptions { model, data: reading.with(data), part, limit, logits, bits, folded, json })
             }
             Sub::Inspect(Inspect { model, json }) => Command::Inspect(InspectOptions { model, json }),
             Sub::Data(Data::Inspect(DataInspect { data, reading, sheet, json })) => {
@@ -427,8 +436,8 @@ impl From<Sub> for Command {
             }
             Sub::Data(Data::List(DataList { json })) => Command::DataList { json },
             Sub::Nets(Nets { json }) => Command::Nets { json },
-            Sub::Bench(Bench { net: nets, batch, population, noise, seconds, json }) => {
-                Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, json })
+            Sub::Bench(Bench { net: nets, batch, population, noise, seconds, layers, json }) => {
+                Command::Bench(BenchOptions { nets, batch, population, noise: distribution(&noise), seconds, layers, json })
             }
         }
     }

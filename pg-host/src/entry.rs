@@ -9,7 +9,8 @@
 
 use std::marker::PhantomData;
 
-use pg_core::{Network, zoo};
+use pg_core::network::Foldable;
+use pg_core::zoo;
 
 use crate::any_network::{AnyNetwork, Known};
 
@@ -22,7 +23,7 @@ pub struct Entry {
 
 impl Entry {
     /// Network `N` under the name that `--net` takes; the family groups alike networks in tables.
-    pub fn new<N: Network>(name: &'static str, family: &'static str) -> Self {
+    pub fn new<N: Foldable>(name: &'static str, family: &'static str) -> Self {
         Self { name, family, network: Box::new(Known::<N>(PhantomData)) }
     }
 

@@ -16,8 +16,15 @@ pub struct Evaluation {
 impl Evaluation {
     /// Runs the network on normalised samples.
     pub fn of(network: &dyn AnyNetwork, parameters: &[f32], inputs: &[f32]) -> Self {
-        let classes = network.sizes().outputs;
-        let logits = network.logits(parameters, inputs);
+        Self::of_logits(network.sizes().outputs, network.logits(parameters, inputs))
+    }
+
+    /// The same with batch norms folded into the weights before them.
+    pub fn of_folded(network: &dyn AnyNetwork, parameters: &[f32], inputs: &[f32]) -> Self {
+        Self::of_logits(network.sizes().outputs, network.folded_logits(parameters, inputs))
+    }
+
+    fn of_logits(classes: usize, logits: Vec<f32>) -> Self {
         let predicted = logits.chunks_exact(classes).map(most_probable).collect();
         Self { logits, predicted, classes }
     }

@@ -31,6 +31,7 @@ pub mod model;
 pub mod options;
 pub mod output;
 pub mod parts;
+pub mod profile;
 pub mod progress;
 pub mod sheet;
 pub mod statistics;

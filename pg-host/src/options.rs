@@ -164,6 +164,8 @@ pub struct EvalOptions {
     pub data: Option<DataOptions>,
     /// Which samples of it; without it the test part, or all of data that bring none and that the model was not trained on.
     pub part: Option<Part>,
+    /// Batch norms are folded into the weights before them.
+    pub folded: bool,
     /// Print one JSON object.
     pub json: bool,
 }
@@ -183,6 +185,8 @@ pub struct PredictOptions {
     pub logits: bool,
     /// Print the logits' bits in hexadecimal digits.
     pub bits: bool,
+    /// Batch norms are folded into the weights before them.
+    pub folded: bool,
     /// Print one JSON array.
     pub json: bool,
 }
@@ -220,6 +224,8 @@ pub struct BenchOptions {
     pub noise: Distribution,
     /// How long to measure each step.
     pub seconds: f64,
+    /// Time each layer too.
+    pub layers: bool,
     /// Print one JSON object.
     pub json: bool,
 }

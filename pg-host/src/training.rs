@@ -17,7 +17,7 @@ use pg_core::{Widest, average, clip, sam};
 use crate::any_network::AnyNetwork;
 use crate::augmentation::{Augmentation, Gatherer};
 use crate::data::Samples;
-use crate::engine::Task;
+use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 
 /// How to train.
@@ -85,12 +85,16 @@ impl Recipe {
 
 /// Watches a training run.
 pub trait Observer {
-    /// A step over `samples` samples is done; false stops the run here.
+    /// A step over `samples` samples is done; false stops the run here, unless it was the last one.
     fn step(&mut self, samples: usize, loss_nats: f32) -> bool;
 
     /// An epoch is done: its number from 1, its mean loss, the parameters after it. `measured` makes them fit to predict: it measures the
     /// running statistics of a network that has some.
     fn epoch(&mut self, _number: u32, _loss_nats: f64, _measured: &mut dyn FnMut() -> Memory) {}
+
+    /// The run is between two steps, behind everything else that is said of the one before; it can go on from here at any time. `last` tells
+    /// that it ends here, complete or stopped; a run that diverged ends without.
+    fn state(&mut self, _state: &State, _last: bool) {}
 }
 
 /// How a run ended.
@@ -130,90 +134,224 @@ pub struct Trained {
 /// Samples that the running statistics of batch normalisation are measured on: the first so many of the training samples.
 pub const MEASURED: usize = 10_000;
 
+/// What a run has come to between two steps: with the recipe, the network and the samples, all that the rest of it follows from.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The parameters after the last step.
+    pub parameters: Memory,
+    /// The parameters before it: what is kept when the loss after it is no finite number.
+    pub snapshot: Memory,
+    /// The optimiser's state, slot after slot.
+    pub slots: Memory,
+    /// The moving average of the parameters, of a recipe that has one.
+    pub mean: Option<Memory>,
+    /// Steps that are done, and so the number of the next one.
+    pub step: u32,
+    /// Passes of a member over a sample, forward and back.
+    pub passes: u64,
+    /// The sum of the losses of the steps of the last epoch that had any, in nats.
+    pub loss_sum: f64,
+    /// How many losses that are.
+    pub loss_steps: u32,
+}
+
+impl State {
+    /// Before the first step.
+    pub fn first(network: &dyn AnyNetwork, recipe: &Recipe) -> Self {
+        let parameters = network.initialise(recipe.initialise, recipe.seed);
+        Self {
+            snapshot: parameters.clone(),
+            slots: Memory::zeros(recipe.optimiser.slots() * parameters.len()),
+            mean: recipe.average.map(|_| parameters.clone()),
+            parameters,
+            step: 0,
+            passes: 0,
+            loss_sum: 0.0,
+            loss_steps: 0,
+        }
+    }
+
+    /// The mean loss of the steps of the last epoch that had any, in nats; 0 before the first.
+    pub fn loss_nats(&self) -> f64 {
+        self.loss_sum / f64::from(self.loss_steps.max(1))
+    }
+
+    /// What is predicted with: the average, if there is one.
+    fn kept(&self) -> &Memory {
+        self.mean.as_ref().unwrap_or(&self.parameters)
+    }
+}
+
 /// Trains `network` on normalised samples.
 ///
 /// # Panics
 /// When the samples are not of the network's shape, a label has no output, or the recipe makes no sense (an empty batch, an augmentation that
 /// does not suit the shape).
 pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, observer: &mut dyn Observer) -> Trained {
-    let Recipe { population, loss, seed, threads, .. } = *recipe;
-    let batch_size = recipe.batch.min(samples.len());
-    let mut engine = network.engine(Task { population, loss, seed, batch: batch_size, threads });
-    let mut parameters = network.initialise(recipe.initialise, seed);
-    let [mut gradient, mut snapshot] = [(); 2].map(|()| Memory::zeros(parameters.len()));
-    let mut state = Memory::zeros(recipe.optimiser.slots() * parameters.len());
-    let mut uphill = Memory::zeros(if recipe.sam.is_some() { parameters.len() } else { 0 });
-    let mut mean = recipe.average.map(|_| parameters.clone());
-    let updates = recipe.updates(network);
-    snapshot.copy_from_slice(&parameters);
-    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, batch_size);
-    let mut order: Vec<u32> = Vec::with_capacity(samples.len());
-    let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
-    let steps = recipe.epochs * steps_per_epoch;
-    let (mut step, mut passes, mut loss_nats) = (0, 0, 0.0);
-    let mut end = End::Complete;
-    'run: for epoch in 0..recipe.epochs {
-        shuffle(seed, epoch, samples.len(), &mut order);
-        let mut sum = 0.0;
-        for (i, members) in order.chunks(batch_size).enumerate() {
-            let batch = gatherer.gather(seed, epoch, samples, members);
-            let diverged = End::Diverged { epoch: epoch + 1, step: i as u32 + 1 };
-            let mut result = engine.gradient(step, &parameters, &batch, &mut gradient);
-            if let (Some(rho), Ok(_)) = (recipe.sam, result) {
-                sam::ascend::<Widest>(rho, &parameters, &gradient, &mut uphill);
-                result = engine.gradient(step, &uphill, &batch, &mut gradient);
+    resume(network, recipe, samples, State::first(network, recipe), observer)
+}
+
+/// Trains on from a state of a run with the same network, recipe and samples, and ends as that run does, bit for bit.
+///
+/// # Panics
+/// As [`train`], and when the memories of the state are not as long as those of such a run.
+pub fn resume(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, state: State, observer: &mut dyn Observer) -> Trained {
+    let mut run = Run::new(network, recipe, samples, state);
+    let end = run.finish(observer).err().unwrap_or(End::Complete);
+    let Run { state, steps_per_epoch, batch_size, engine, .. } = run;
+    // Of a run that diverged the parameters are those before; an average of finite parameters is finite.
+    let parameters = measured(network, state.kept(), samples, batch_size);
+    let (epochs, loss_nats) = (state.step / steps_per_epoch.max(1), state.loss_nats());
+    Trained { parameters, epochs, steps: state.step, passes: state.passes, loss_nats, threads: engine.threads(), end }
+}
+
+/// A run at work: its state, what that follows from, and memory that holds nothing from step to step.
+struct Run<'a> {
+    network: &'a dyn AnyNetwork,
+    recipe: &'a Recipe,
+    samples: &'a Samples,
+    updates: Vec<(Range<usize>, Optimiser)>,
+    batch_size: usize,
+    steps_per_epoch: u32,
+    steps: u32,
+    state: State,
+    engine: Box<dyn Engine>,
+    gatherer: Gatherer,
+    /// The epoch that `order` is of.
+    epoch: Option<u32>,
+    order: Vec<u32>,
+    gradient: Memory,
+    uphill: Memory,
+}
+
+impl<'a> Run<'a> {
+    fn new(network: &'a dyn AnyNetwork, recipe: &'a Recipe, samples: &'a Samples, state: State) -> Self {
+        let Recipe { population, loss, seed, threads, .. } = *recipe;
+        let batch_size = recipe.batch.min(samples.len());
+        let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
+        let params = state.parameters.len();
+        Self {
+            network,
+            recipe,
+            samples,
+            updates: recipe.updates(network),
+            batch_size,
+            steps_per_epoch,
+            steps: recipe.epochs * steps_per_epoch,
+            state,
+            engine: network.engine(Task { population, loss, seed, batch: batch_size, threads }),
+            gatherer: Gatherer::new(recipe.augmentation, network.sizes().input, batch_size),
+            epoch: None,
+            order: Vec::with_capacity(samples.len()),
+            gradient: Memory::zeros(params),
+            uphill: Memory::zeros(if recipe.sam.is_some() { params } else { 0 }),
+        }
+    }
+
+    /// Takes the steps that are left; an error is a premature end.
+    fn finish(&mut self, observer: &mut dyn Observer) -> Result<(), End> {
+        while self.state.step < self.steps {
+            let (samples, loss) = self.step()?;
+            let stopped = !observer.step(samples, loss);
+            let last = stopped || self.state.step == self.steps;
+            if last {
+                self.check()?;
             }
-            let Ok(loss) = result else {
-                // The parameters that led here are no good: those before them are the last with a finite loss.
-                parameters.copy_from_slice(&snapshot);
-                step = step.saturating_sub(1);
-                end = diverged;
-                break 'run;
-            };
-            snapshot.copy_from_slice(&parameters);
-            let rate = recipe.rate * recipe.schedule.factor(step, steps);
-            if let Some(most) = recipe.clip_value {
-                clip::by_value(most, &mut gradient);
+            if self.state.step.is_multiple_of(self.steps_per_epoch) {
+                let Self { network, samples, batch_size, state, .. } = self;
+                let mut measured = || measured(*network, state.kept(), samples, *batch_size);
+                observer.epoch(state.step / self.steps_per_epoch, state.loss_nats(), &mut measured);
             }
-            if let Some(most) = recipe.clip_norm {
-                clip::by_norm::<Widest>(most, &mut gradient);
-            }
-            for (range, optimiser) in &updates {
-                optimiser.step::<Widest>(rate, step, range.clone(), &gradient, &mut state, &mut parameters);
-            }
-            // A layer may hide an infinite weight from the loss. Without a short circuit, for the sake of the lanes.
-            if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
-                parameters.copy_from_slice(&snapshot);
-                end = diverged;
-                break 'run;
-            }
-            if let (Some(decay), Some(mean)) = (recipe.average, &mut mean) {
-                average::update::<Widest>(decay, step, &parameters, mean);
-            }
-            step += 1;
-            passes += recipe.passes() * members.len() as u64;
-            sum += f64::from(loss);
-            loss_nats = sum / (i + 1) as f64;
-            let stopped = !observer.step(members.len(), loss);
-            // What is to be saved is held to the same rule: the last step has no other loss after it.
-            if (stopped || step == steps) && engine.gradient(step, &parameters, &batch, &mut gradient).is_err() {
-                parameters.copy_from_slice(&snapshot);
-                step -= 1;
-                end = diverged;
-                break 'run;
-            }
-            if stopped {
-                end = End::Stopped;
-                break 'run;
+            observer.state(&self.state, last);
+            if stopped && self.state.step < self.steps {
+                return Err(End::Stopped);
             }
         }
-        let kept = mean.as_ref().unwrap_or(&parameters);
-        observer.epoch(epoch + 1, loss_nats, &mut || measured(network, kept, samples, batch_size));
+        Ok(())
     }
-    let epochs = step / steps_per_epoch.max(1);
-    // Of a run that diverged the parameters are those before; an average of finite parameters is finite.
-    let parameters = measured(network, mean.as_ref().unwrap_or(&parameters), samples, batch_size);
-    Trained { parameters, epochs, steps: step, passes, loss_nats, threads: engine.threads(), end }
+
+    /// Takes a step over the next batch; returns its samples and its loss.
+    fn step(&mut self) -> Result<(usize, f32), End> {
+        let number = self.state.step;
+        self.shuffle(number / self.steps_per_epoch);
+        let diverged = self.diverged(number);
+        let Self { recipe, state, engine, gatherer, gradient, uphill, .. } = self;
+        let State { parameters, snapshot, slots, mean, .. } = state;
+        let members = members(&self.order, self.batch_size, number % self.steps_per_epoch);
+        let batch = gatherer.gather(recipe.seed, number / self.steps_per_epoch, self.samples, members);
+        let mut result = engine.gradient(number, parameters, &batch, gradient);
+        if let (Some(rho), Ok(_)) = (recipe.sam, result) {
+            sam::ascend::<Widest>(rho, parameters, gradient, uphill);
+            result = engine.gradient(number, uphill, &batch, gradient);
+        }
+        let Ok(loss) = result else {
+            // The parameters that led here are no good: those before them are the last with a finite loss.
+            parameters.copy_from_slice(snapshot);
+            state.step = number.saturating_sub(1);
+            return Err(diverged);
+        };
+        snapshot.copy_from_slice(parameters);
+        let rate = recipe.rate * recipe.schedule.factor(number, self.steps);
+        if let Some(most) = recipe.clip_value {
+            clip::by_value(most, gradient);
+        }
+        if let Some(most) = recipe.clip_norm {
+            clip::by_norm::<Widest>(most, gradient);
+        }
+        for (range, optimiser) in &self.updates {
+            optimiser.step::<Widest>(rate, number, range.clone(), gradient, slots, parameters);
+        }
+        // A layer may hide an infinite weight from the loss. Without a short circuit, for the sake of the lanes.
+        if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
+            parameters.copy_from_slice(snapshot);
+            return Err(diverged);
+        }
+        if let (Some(decay), Some(mean)) = (recipe.average, mean) {
+            average::update::<Widest>(decay, number, parameters, mean);
+        }
+        state.step += 1;
+        state.passes += recipe.passes() * batch.samples as u64;
+        if number.is_multiple_of(self.steps_per_epoch) {
+            (state.loss_sum, state.loss_steps) = (0.0, 0);
+        }
+        state.loss_sum += f64::from(loss);
+        state.loss_steps += 1;
+        Ok((batch.samples, loss))
+    }
+
+    /// Holds what is to be saved to the rule of every step: the last one has no other loss after it.
+    fn check(&mut self) -> Result<(), End> {
+        let done = self.state.step - 1;
+        let diverged = self.diverged(done);
+        let Self { recipe, state, engine, gatherer, gradient, .. } = self;
+        let members = members(&self.order, self.batch_size, done % self.steps_per_epoch);
+        let batch = gatherer.gather(recipe.seed, done / self.steps_per_epoch, self.samples, members);
+        if engine.gradient(state.step, &state.parameters, &batch, gradient).is_err() {
+            state.parameters.copy_from_slice(&state.snapshot);
+            state.step = done;
+            return Err(diverged);
+        }
+        Ok(())
+    }
+
+    /// The end of a run whose loss or parameters are no longer finite in step `number`.
+    fn diverged(&self, number: u32) -> End {
+        End::Diverged { epoch: number / self.steps_per_epoch + 1, step: number % self.steps_per_epoch + 1 }
+    }
+
+    /// Brings the order of an epoch, if it is not there.
+    fn shuffle(&mut self, epoch: u32) {
+        if self.epoch != Some(epoch) {
+            shuffle(self.recipe.seed, epoch, self.samples.len(), &mut self.order);
+            self.epoch = Some(epoch);
+        }
+    }
+}
+
+/// The samples of batch `number` of an epoch.
+fn members(order: &[u32], batch_size: usize, number: u32) -> &[u32] {
+    let first = number as usize * batch_size;
+    &order[first..order.len().min(first + batch_size)]
 }
 
 /// The parameters with running statistics measured on the first [`MEASURED`] samples, in batches of the size that was trained with.

@@ -127,6 +127,48 @@ fn a_run_that_is_stopped_after_a_step_that_overflowed_has_finite_parameters() {
     assert!(trained.parameters.iter().all(|p| p.is_finite()));
 }
 
+/// Keeps the state after each step.
+#[derive(Default)]
+struct Keeper(Vec<pg_host::training::State>);
+
+impl pg_host::training::Observer for Keeper {
+    fn step(&mut self, _: usize, _: f32) -> bool {
+        true
+    }
+
+    fn state(&mut self, state: &pg_host::training::State, _: bool) {
+        self.0.push(state.clone());
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_from_any_of_its_states_ends_with_the_same_bits() {
+    use pg_host::training::{resume, train};
+    let zoo = pg_host::zoo();
+    let network = zoo.iter().find(|entry| entry.name() == "mlp-64-32-10").unwrap().network();
+    let inputs = (0..50 * 64).map(|i| (i * 7 % 31) as f32 / 31.0).collect();
+    let samples = pg_host::data::Samples { inputs, labels: (0..50).map(|i| i * 3 % 10).collect() };
+    for line in ["", "--optimiser adam --ema 0.9 --augment shift=1,mixup=0.2", "--population 0 --sam 0.05", "--rate 1e5"] {
+        let line = format!("pg-host train --epochs 3 --batch 16 --population 2 {line}");
+        let Ok(pg_host::cli::Command::Train(options)) = pg_host::cli::parse(line.split_whitespace().map(Into::into)) else {
+            panic!("{line}")
+        };
+        let (recipe, mut keeper) = (options.recipe(), Keeper::default());
+        let whole = train(network, &recipe, &samples, &mut keeper);
+        let bits = |parameters: &[f32]| parameters.iter().map(|p| p.to_bits()).collect::<Vec<_>>();
+        assert!(!keeper.0.is_empty(), "{line}");
+        assert_eq!(matches!(whole.end, pg_host::training::End::Diverged { .. }), line.contains("--rate"), "{line}");
+        for state in keeper.0 {
+            let step = state.step;
+            let rest = resume(network, &recipe, &samples, state, &mut Keeper::default());
+            assert!(bits(&rest.parameters) == bits(&whole.parameters), "{line}, from step {step}");
+            let counts = |trained: &pg_host::training::Trained| (trained.end, trained.epochs, trained.steps, trained.passes);
+            assert_eq!(counts(&rest), counts(&whole), "{line}, from step {step}");
+            assert_eq!(rest.loss_nats.to_bits(), whole.loss_nats.to_bits(), "{line}, from step {step}");
+        }
+    }
+}
+
 #[test]
 fn the_provenance_names_label_and_test_file_and_the_advice_can_be_copied() {
     let program = Program::new();

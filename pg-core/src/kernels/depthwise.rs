@@ -1,13 +1,17 @@
 //! Depthwise convolution: one window for each channel, forward, input gradient, weight gradient.
 //!
-//! A channel has few products for each number, so the tiles of [`convolution`](super::convolution) would be one row high. Here
-//! 1. a channel's input is copied to a plane with its padding (scratch of one channel, which stays near), so that all places are alike;
+//! A channel has few products for each number, so the tiles of [`convolution`](super::convolution) would be one row high. Every product reads
+//! a number of its own from the first-level cache: that, not arithmetic, is the limit. Here
+//! 1. a channel's input is copied to a plane with its padding (scratch of one channel, which stays near), so that all places are alike. With a
+//!    stride s each row of it is dealt: first the places 0, s, 2s, …, then 1, s + 1, … So what a tap reads for a row of outputs lies side by
+//!    side, whatever the stride;
 //! 2. forward, a tile is eight vectors of one row: every weight is read once for them;
-//! 3. the input gradient is the same pass over the output gradient with zeros between its places, the window turned round;
+//! 3. the input gradient is the same pass over the output gradient, the window turned round. Inputs of one phase see every s-th tap, so
+//!    nothing multiplies the zeros that a stride would leave between outputs;
 //! 4. the weight gradient takes up to nine taps at once: a vector of dy serves them all.
 
 use super::sum::{add_members, bias_gradient, fold_lanes};
-use super::window::Plane;
+use super::window::{Axis, Plane};
 use crate::form::Form;
 use crate::lane::{Lane, PARTIAL};
 use crate::layers::Pass;
@@ -24,21 +28,55 @@ const fn larger(a: usize, b: usize) -> usize {
     if a > b { a } else { b }
 }
 
+/// Places of each phase in a row of the input with its padding.
+const fn dealt(axis: &Axis) -> usize {
+    (axis.input + 2 * axis.padding).div_ceil(axis.stride)
+}
+
+/// The most taps of a phase.
+const fn most_taps(axis: &Axis) -> usize {
+    axis.kernel.div_ceil(axis.stride)
+}
+
+/// Places of the output gradient, with the zeros before and behind it that the window turned round sees.
+const fn spread(axis: &Axis) -> usize {
+    most_taps(axis) + axis.phase(axis.input - 1).1 - axis.phase(0).1
+}
+
+/// Where the output gradient begins in it.
+const fn margin(axis: &Axis) -> usize {
+    most_taps(axis) - 1 - axis.phase(0).1
+}
+
+/// Of an input: its first tap, how many taps see it, and the place in [`spread`] of the first output that does (through the last tap).
+const fn seen_through(axis: &Axis, input: usize) -> (usize, usize, usize) {
+    let (tap, output) = axis.phase(input);
+    let taps = axis.taps_in(tap);
+    (tap, taps, output - axis.phase(0).1 + most_taps(axis) - larger(taps, 1))
+}
+
 impl Depthwise {
-    /// Places of scratch for one channel with its padding.
+    /// Places of scratch: for one channel of the input; for one of the output gradient and a row of inputs of one phase.
     pub const fn scratch(&self) -> usize {
-        let Plane { y, x } = self.plane;
-        let padded = (y.input + 2 * y.padding) * (x.input + 2 * x.padding);
-        larger(padded, (y.input + y.kernel - 1) * (x.input + x.kernel - 1))
+        let Plane { y, x } = &self.plane;
+        let row = if x.stride > 1 { x.input.div_ceil(x.stride) } else { 0 };
+        larger((y.input + 2 * y.padding) * x.stride * dealt(x), spread(y) * spread(x) + row)
     }
 
-    /// Writes a channel of x with its padding.
+    /// Writes a channel of x, each row dealt by the stride, between the padding that is there already.
     fn pad(&self, place: usize, x: &[f32], to: &mut [f32]) {
-        let Plane { y, x: axis } = self.plane;
-        let (row, wide) = (axis.input * place, (axis.input + 2 * axis.padding) * place);
-        to[..(y.input + 2 * y.padding) * wide].fill(0.0);
-        for (from, to) in x.chunks_exact(row).zip(to[y.padding * wide..].chunks_exact_mut(wide)) {
-            to[axis.padding * place..][..row].copy_from_slice(from);
+        let Plane { y, x: axis } = &self.plane;
+        let phase = dealt(axis) * place;
+        let rows = to[y.padding * axis.stride * phase..].chunks_exact_mut(axis.stride * phase);
+        for (from, to) in x.chunks_exact(axis.input * place).zip(rows) {
+            if axis.stride == 1 {
+                to[axis.padding * place..][..from.len()].copy_from_slice(from);
+                continue;
+            }
+            for (i, from) in from.chunks_exact(place).enumerate() {
+                let (tap, output) = axis.phase(i);
+                to[tap * phase + output * place..][..place].copy_from_slice(from);
+            }
         }
     }
 
@@ -48,18 +86,24 @@ impl Depthwise {
         let plane = &self.plane;
         let (place, taps) = (pass.columns * F::COLUMN, plane.taps());
         let (weights, biases) = parameters.split_at(self.channels * taps * F::WEIGHT);
+        let phase = dealt(&plane.x) * place;
+        scratch[..self.scratch() * place].fill(0.0);
         let channels = x.chunks_exact(plane.inputs() * place).zip(y.chunks_exact_mut(plane.outputs() * place));
         for (c, (x, y)) in channels.enumerate() {
             self.pad(place, x, scratch);
             let window = Window {
-                weights: &weights[c * taps * F::WEIGHT..],
+                weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
                 start: F::weight(biases, c),
-                kernel: [plane.y.kernel, plane.x.kernel],
-                turned: false,
+                taps: [plane.y.kernel, plane.x.kernel],
+                first: 0,
+                steps: [plane.x.kernel, 1],
+                row: plane.x.stride * phase,
+                phases: plane.x.stride,
+                phase,
+                place,
             };
-            let wide = (plane.x.input + 2 * plane.x.padding) * place;
             for (oy, y) in y.chunks_exact_mut(plane.x.output * place).enumerate() {
-                slide::<F>(&window, pass.columns, plane.x.stride, &scratch[oy * plane.y.stride * wide..], wide, y);
+                slide::<F>(&window, &scratch[oy * plane.y.stride * window.row..], y);
             }
         }
     }
@@ -67,27 +111,43 @@ impl Depthwise {
     /// `dx[c][i] = Σ_t w[c][t]·dy[c][p]` over the outputs that see i through t, from the last tap to the first.
     #[cfg_attr(not(target_os = "none"), inline(never))]
     pub fn input_gradient<F: Form>(&self, pass: &Pass, weights: &[f32], dy: &[f32], dx: &mut [f32], scratch: &mut [f32]) {
-        let Plane { y: axis_y, x: axis_x } = self.plane;
-        let (place, taps) = (pass.columns * F::COLUMN, self.plane.taps());
-        let wide = (axis_x.input + axis_x.kernel - 1) * place;
-        let spread = &mut scratch[..(axis_y.input + axis_y.kernel - 1) * wide];
+        let Plane { y: axis_y, x: axis_x } = &self.plane;
+        let (place, taps, stride) = (pass.columns * F::COLUMN, self.plane.taps(), axis_x.stride);
+        let wide = spread(axis_x) * place;
+        let (plane, row) = scratch.split_at_mut(spread(axis_y) * wide);
+        plane.fill(0.0);
         let channels = dy.chunks_exact(self.plane.outputs() * place).zip(dx.chunks_exact_mut(self.plane.inputs() * place));
         for (c, (dy, dx)) in channels.enumerate() {
-            spread.fill(0.0);
-            for (oy, dy) in dy.chunks_exact(axis_x.output * place).enumerate() {
-                let row = &mut spread[(oy * axis_y.stride + axis_y.kernel - 1 - axis_y.padding) * wide..][..wide];
-                for (ox, dy) in dy.chunks_exact(place).enumerate() {
-                    row[(ox * axis_x.stride + axis_x.kernel - 1 - axis_x.padding) * place..][..place].copy_from_slice(dy);
-                }
+            for (dy, row) in dy.chunks_exact(axis_x.output * place).zip(plane[margin(axis_y) * wide..].chunks_exact_mut(wide)) {
+                row[margin(axis_x) * place..][..dy.len()].copy_from_slice(dy);
             }
-            let window = Window {
-                weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
-                start: F::Value::default(),
-                kernel: [axis_y.kernel, axis_x.kernel],
-                turned: true,
-            };
             for (iy, dx) in dx.chunks_exact_mut(axis_x.input * place).enumerate() {
-                slide::<F>(&window, pass.columns, 1, &spread[iy * wide..], wide, dx);
+                let (tap_y, rows, down) = seen_through(axis_y, iy);
+                for start in 0..stride.min(axis_x.input) {
+                    let (tap_x, columns, right) = seen_through(axis_x, start);
+                    let last = [tap_y + rows.saturating_sub(1) * axis_y.stride, tap_x + columns.saturating_sub(1) * stride];
+                    let window = Window {
+                        weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
+                        start: F::Value::default(),
+                        taps: [rows, columns],
+                        first: last[0] * axis_x.kernel + last[1],
+                        steps: [(axis_y.stride * axis_x.kernel).wrapping_neg(), stride.wrapping_neg()],
+                        row: wide,
+                        phases: 1,
+                        phase: 0,
+                        place,
+                    };
+                    let from = &plane[down * wide + right * place..];
+                    if stride == 1 {
+                        slide::<F>(&window, from, dx);
+                        continue;
+                    }
+                    let row = &mut row[..(axis_x.input - start).div_ceil(stride) * place];
+                    slide::<F>(&window, from, row);
+                    for (i, row) in row.chunks_exact(place).enumerate() {
+                        dx[(start + i * stride) * place..][..place].copy_from_slice(row);
+                    }
+                }
             }
         }
     }
@@ -99,6 +159,7 @@ impl Depthwise {
         let (place, taps) = (pass.columns * F::COLUMN, plane.taps());
         let (weights, biases) = gradient.split_at_mut(self.channels * taps);
         bias_gradient::<F>(pass, plane.outputs(), dy, biases);
+        scratch[..self.scratch() * place].fill(0.0);
         let channels = x.chunks_exact(plane.inputs() * place).zip(dy.chunks_exact(plane.outputs() * place));
         for ((x, dy), weights) in channels.zip(weights.chunks_exact_mut(taps)) {
             self.pad(place, x, scratch);
@@ -118,28 +179,30 @@ impl Depthwise {
     /// The gradients of `TAPS` taps of one channel from `first` on; returns how many.
     #[inline(never)]
     fn tap_gradients<F: Form, const TAPS: usize>(&self, pass: &Pass, first: usize, x: &[f32], dy: &[f32], weights: &mut [f32]) -> usize {
-        let Plane { y: axis_y, x: axis_x } = self.plane;
+        let Plane { y: axis_y, x: axis_x } = &self.plane;
         let place = pass.columns * F::COLUMN;
-        let wide = (axis_x.input + 2 * axis_x.padding) * place;
+        let phase = dealt(axis_x) * place;
+        let wide = axis_x.stride * phase;
         let round = PARTIAL / F::SAMPLES;
-        let mut offsets = [0; TAPS];
-        for (i, offset) in offsets.iter_mut().enumerate() {
-            let tap = first + i;
-            *offset = tap / axis_x.kernel * wide + tap % axis_x.kernel * place;
-        }
+        let offsets: [usize; TAPS] = core::array::from_fn(|i| {
+            let (ky, kx) = ((first + i) / axis_x.kernel, (first + i) % axis_x.kernel);
+            ky * wide + kx % axis_x.stride * phase + kx / axis_x.stride * place
+        });
         let mut partial = [[F::Value::default(); TAPS]; PARTIAL];
-        for (p, partial) in partial[..round.min(pass.columns.max(1))].iter_mut().enumerate() {
+        for (p, partial) in partial[..round.min(pass.columns)].iter_mut().enumerate() {
             let mut sums = [F::Value::default(); TAPS];
             for (oy, dy) in dy.chunks_exact(axis_x.output * place).enumerate() {
-                let x = &x[oy * axis_y.stride * wide..];
-                for (ox, dy) in dy.chunks_exact(place).enumerate() {
-                    let x = &x[ox * axis_x.stride * place..];
-                    for column in (p..pass.columns).step_by(round) {
-                        let at = column * F::COLUMN;
+                let rows = offsets.map(|offset| &x[oy * axis_y.stride * wide + offset..][..dy.len()]);
+                // Columns of the same partial sum: all of a row, or every round-th of a place.
+                let block = if round == 1 { dy.len() } else { place };
+                for start in (0..dy.len()).step_by(block) {
+                    let mut at = start + p * F::COLUMN;
+                    while at < start + block {
                         let factor = F::Value::load(&dy[at..]);
                         for i in 0..TAPS {
-                            sums[i] = factor.mul_add(F::Value::load(&x[offsets[i] + at..]), sums[i]);
+                            sums[i] = factor.mul_add(F::Value::load(&rows[i][at..]), sums[i]);
                         }
+                        at += round * F::COLUMN;
                     }
                 }
             }
@@ -156,59 +219,61 @@ impl Depthwise {
     }
 }
 
-/// The window of one channel.
+/// The window of one channel, and how what it sees lies.
 struct Window<'a, L> {
     weights: &'a [f32],
     /// What the sums start from.
     start: L,
-    kernel: [usize; 2],
-    /// Whether the taps are taken from the last to the first.
-    turned: bool,
+    /// Rows and columns of taps.
+    taps: [usize; 2],
+    /// The first tap's weight, and weights from tap to tap, down and to the right; steps back wrap around.
+    first: usize,
+    steps: [usize; 2],
+    /// `f32`s from row to row, and from place to place of one phase.
+    row: usize,
+    place: usize,
+    /// Phases by which a row is dealt, and `f32`s from one to the next.
+    phases: usize,
+    phase: usize,
 }
 
-/// One row of outputs `to` from rows of `from`, which are `wide` `f32`s apart.
+/// One row of outputs `to`, its places side by side, from rows that begin with `from`.
 #[inline(always)]
-fn slide<F: Form>(window: &Window<F::Value>, columns: usize, stride: usize, from: &[f32], wide: usize, to: &mut [f32]) {
-    let vectors = to.len() / F::COLUMN;
-    let mut vector = 0;
-    while vector < vectors {
-        let left = vectors - vector;
-        let sizes = (columns, stride, wide, vector);
-        vector += match left {
-            8.. => slide_tile::<F, 8>(window, sizes, from, to),
-            4.. => slide_tile::<F, 4>(window, sizes, from, to),
-            _ => slide_tile::<F, 1>(window, sizes, from, to),
+fn slide<F: Form>(window: &Window<F::Value>, from: &[f32], to: &mut [f32]) {
+    let mut at = 0;
+    while at < to.len() {
+        at += match (to.len() - at) / F::COLUMN {
+            8.. => slide_tile::<F, 8>(window, at, from, to),
+            4.. => slide_tile::<F, 4>(window, at, from, to),
+            _ => slide_tile::<F, 1>(window, at, from, to),
         };
     }
 }
 
-/// `WIDE` vectors of a row from `vector` on; returns how many.
+/// `WIDE` vectors of a row from `at` on; returns how many `f32`s. A function of its own, so that the sums have all registers to themselves.
 #[inline(never)]
-fn slide_tile<F: Form, const WIDE: usize>(
-    window: &Window<F::Value>,
-    (columns, stride, wide, vector): (usize, usize, usize, usize),
-    from: &[f32],
-    to: &mut [f32],
-) -> usize {
-    let mut offsets = [0; WIDE];
-    for (j, offset) in offsets.iter_mut().enumerate() {
-        let vector = vector + j;
-        *offset = if stride == 1 { vector * F::COLUMN } else { (vector / columns * stride * columns + vector % columns) * F::COLUMN };
-    }
-    let [height, width] = window.kernel;
+fn slide_tile<F: Form, const WIDE: usize>(window: &Window<F::Value>, at: usize, from: &[f32], to: &mut [f32]) -> usize {
     let mut sums = [window.start; WIDE];
+    let [height, width] = window.taps;
     for y in 0..height {
-        for x in 0..width {
-            let tap = y * width + x;
-            let weight = F::weight(window.weights, if window.turned { height * width - 1 - tap } else { tap });
-            let from = &from[y * wide + x * columns * F::COLUMN..];
-            for j in 0..WIDE {
-                sums[j] = weight.mul_add(F::Value::load(&from[offsets[j]..]), sums[j]);
+        let (mut seen, mut phase) = (at + y * window.row, 0);
+        let mut weight = window.first.wrapping_add(y.wrapping_mul(window.steps[0]));
+        for _ in 0..width {
+            let near = &from[seen..][..WIDE * F::COLUMN];
+            let factor = F::weight(window.weights, weight);
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = factor.mul_add(F::Value::load(&near[j * F::COLUMN..]), *sum);
+            }
+            weight = weight.wrapping_add(window.steps[1]);
+            (seen, phase) = (seen + window.phase, phase + 1);
+            if phase == window.phases {
+                (seen, phase) = (seen - phase * window.phase + window.place, 0);
             }
         }
     }
-    for (sum, to) in sums.iter().zip(to[vector * F::COLUMN..].chunks_exact_mut(F::COLUMN)) {
-        sum.store(to);
+    let to = &mut to[at..][..WIDE * F::COLUMN];
+    for (j, sum) in sums.iter().enumerate() {
+        sum.store(&mut to[j * F::COLUMN..]);
     }
-    WIDE
+    WIDE * F::COLUMN
 }

@@ -3,9 +3,13 @@
 //! In training every member of a population normalises with the statistics of its own batch. The running statistics, which
 //! inference uses, are never touched by a member: [`Layer::estimate`] measures them with the central parameters. They are the mean and the
 //! variance (divided by n) of all samples that were measured, merged batch by batch (Chan, Golub and LeVeque, 1979).
+//!
+//! With fixed statistics a batch norm is linear. Behind a layer with weights that nobody else reads it goes into these in a network that only
+//! infers, a [`Folded`](crate::network::Folded) one, and is the identity from then on, without parameters, activations or arithmetic.
 
 use core::fmt;
 
+use crate::floats::Floats;
 use crate::form::Form;
 use crate::kernels::sum::{add_members, sum};
 use crate::lane::Lane;
@@ -43,17 +47,21 @@ impl<L: Lane> Statistics<L> {
 
 impl<In: Shaped> Layer<In> for BatchNorm {
     const OUT: Shape = In::SHAPE;
-    const PARAMS: usize = 4 * In::SHAPE.channels;
-    const STATISTICS: usize = 2 * In::SHAPE.channels;
-    const TAPE: usize = 2 * In::SHAPE.channels + In::SHAPE.len();
-    const MACS: usize = In::SHAPE.len();
-    const WHOLE_BATCH: bool = true;
+    const PARAMS: usize = if is_folded::<In>() { 0 } else { 4 * In::SHAPE.channels };
+    const STORED: usize = 4 * In::SHAPE.channels;
+    const STATISTICS: usize = if is_folded::<In>() { 0 } else { 2 * In::SHAPE.channels };
+    const TAPE: usize = if is_folded::<In>() { 0 } else { 2 * In::SHAPE.channels + In::SHAPE.len() };
+    const MACS: usize = if is_folded::<In>() { 0 } else { In::SHAPE.len() };
+    const WHOLE_BATCH: bool = !is_folded::<In>();
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("BatchNorm")
     }
 
     fn segments(offset: usize, _: crate::layers::Activation, visit: &mut dyn FnMut(Segment)) {
+        if is_folded::<In>() {
+            return;
+        }
         let channels = In::SHAPE.channels;
         let kinds = [SegmentKind::Gain, SegmentKind::Bias, SegmentKind::Mean, SegmentKind::Variance];
         for (i, kind) in kinds.into_iter().enumerate() {
@@ -63,6 +71,9 @@ impl<In: Shaped> Layer<In> for BatchNorm {
 
     #[inline]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
+        if is_folded::<In>() {
+            return;
+        }
         let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
         forward::<F>(&sizes, parameters, x, tape);
     }
@@ -77,11 +88,17 @@ impl<In: Shaped> Layer<In> for BatchNorm {
         _: &mut [f32],
         gradient: &mut [f32],
     ) {
+        if is_folded::<In>() {
+            return;
+        }
         let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
         backward::<F>(&sizes, parameters, x, tape, buffers.dy, gradient);
     }
 
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], _: &[f32], tape: &[f32]) {
+        if is_folded::<In>() {
+            return;
+        }
         let channels = In::SHAPE.channels;
         let (means, variances) = parameters[2 * channels..].split_at_mut(channels);
         for (c, (mean, variance)) in means.iter_mut().zip(variances).enumerate() {
@@ -96,6 +113,32 @@ impl<In: Shaped> Layer<In> for BatchNorm {
             *mean += share * difference;
             *variance += share * (batch_variance - *variance) + share * (1.0 - share) * difference * difference;
         }
+    }
+
+    fn load(stored: Floats, parameters: &mut [f32], offset: usize) {
+        if is_folded::<In>() {
+            fold(stored, In::SHAPE.channels, In::FAN_IN, &mut parameters[..offset]);
+        } else {
+            stored.copy_into(&mut parameters[offset..][..<Self as Layer<In>>::PARAMS]);
+        }
+    }
+}
+
+/// Whether the weights before have taken the batch norm over.
+const fn is_folded<In: Shaped>() -> bool {
+    In::FAN_IN > 0
+}
+
+/// With `s = gain / √(variance + 1e-5)`: `w[c] ← s·w[c]` and `b[c] ← (b[c] - mean)·s + bias` in `w[C][fan_in]`, `b[C]` at the end of
+/// `parameters`; `stored` are gains, biases, means, variances.
+fn fold(stored: Floats, channels: usize, fan_in: usize, parameters: &mut [f32]) {
+    let (_, before) = parameters.split_at_mut(parameters.len() - channels * (fan_in + 1));
+    let (weights, biases) = before.split_at_mut(channels * fan_in);
+    for (c, (weights, b)) in weights.chunks_exact_mut(fan_in).zip(biases).enumerate() {
+        let [gain, bias, mean, variance] = [0, 1, 2, 3].map(|kind| stored.get(kind * channels + c).unwrap_or_default());
+        let scale = gain * Statistics { mean, variance }.inverse_deviation();
+        weights.iter_mut().for_each(|w| *w *= scale);
+        *b = (*b - mean) * scale + bias;
     }
 }
 

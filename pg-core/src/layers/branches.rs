@@ -6,9 +6,10 @@ use core::marker::PhantomData;
 
 use super::chain::output;
 use super::residual::add;
-use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, larger};
+use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, Visitor, larger};
+use crate::floats::Floats;
 use crate::form::Form;
-use crate::shape::{Shape, Shaped};
+use crate::shape::{Shape, Shaped, Shared};
 
 /// `y = (a(x), b(x))`, along the channels. The empty tuple is the identity. Neither branch may begin with an activation.
 pub struct Parallel<A, B>(PhantomData<(A, B)>);
@@ -30,10 +31,12 @@ impl<In: Shaped, const COUNT: usize> Shaped for FirstChannels<In, COUNT> {
         assert!(COUNT > 0 && COUNT < In::SHAPE.channels, "Split: each part must have at least one channel");
         Shape::new(COUNT, In::SHAPE.height, In::SHAPE.width)
     };
+    const FOLDED: bool = In::FOLDED;
 }
 
 impl<In: Shaped, const COUNT: usize> Shaped for OtherChannels<In, COUNT> {
     const SHAPE: Shape = Shape::new(In::SHAPE.channels - COUNT, In::SHAPE.height, In::SHAPE.width);
+    const FOLDED: bool = In::FOLDED;
 }
 
 /// The channels of both.
@@ -50,6 +53,7 @@ macro_rules! branches {
             joined(<A as Layer<$a>>::OUT, <B as Layer<$b>>::OUT)
         };
         const PARAMS: usize = A::PARAMS + B::PARAMS;
+        const STORED: usize = A::STORED + B::STORED;
         const STATISTICS: usize = A::STATISTICS + B::STATISTICS;
         const TAPE: usize = A::TAPE + B::TAPE + <Self as Layer<In>>::OUT.len();
         const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), larger(<Self as Layer<In>>::OUT.len(), In::SHAPE.len()));
@@ -68,11 +72,22 @@ macro_rules! branches {
             A::segments(offset, next, visit);
             B::segments(offset + A::PARAMS, next, visit);
         }
+
+        fn load(stored: Floats, parameters: &mut [f32], offset: usize) {
+            let (first, second) = stored.split_at(A::STORED);
+            A::load(first, parameters, offset);
+            B::load(second, parameters, offset + A::PARAMS);
+        }
+
+        fn visit<V: Visitor>(wants: bool, visitor: &mut V) {
+            A::visit(wants, visitor);
+            B::visit(wants, visitor);
+        }
     };
 }
 
-impl<In: Shaped, A: Layer<In>, B: Layer<In>> Layer<In> for Parallel<A, B> {
-    branches!(In, In, shared: true);
+impl<In: Shaped, A: Layer<Shared<In>>, B: Layer<Shared<In>>> Layer<In> for Parallel<A, B> {
+    branches!(Shared<In>, Shared<In>, shared: true);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("Parallel<")?;
@@ -91,8 +106,8 @@ impl<In: Shaped, A: Layer<In>, B: Layer<In>> Layer<In> for Parallel<A, B> {
         A::forward::<F>(&pass.branch(0, false), first, x, a_tape, scratch);
         B::forward::<F>(&pass.branch(A::MASKS, false), second, x, b_tape, scratch);
         let (ya, yb) = y.split_at_mut(A::OUT.len() * element);
-        ya.copy_from_slice(&output::<In, A>(element, x, a_tape)[..ya.len()]);
-        yb[..B::OUT.len() * element].copy_from_slice(&output::<In, B>(element, x, b_tape)[..B::OUT.len() * element]);
+        ya.copy_from_slice(&output::<Shared<In>, A>(element, x, a_tape)[..ya.len()]);
+        yb[..B::OUT.len() * element].copy_from_slice(&output::<Shared<In>, B>(element, x, b_tape)[..B::OUT.len() * element]);
     }
 
     #[inline]
@@ -105,7 +120,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<In>> Layer<In> for Parallel<A, B> {
         scratch: &mut [f32],
         gradient: &mut [f32],
     ) {
-        let kept = backward::<F, In, In, A, B>(pass, parameters, [x, x], tape, buffers, scratch, gradient);
+        let kept = backward::<F, Shared<In>, Shared<In>, A, B>(pass, parameters, [x, x], tape, buffers, scratch, gradient);
         if pass.wants_input_gradient {
             let input = kept.len();
             add::<F::Value>(kept, &mut buffers.dy[..input]);
@@ -113,7 +128,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<In>> Layer<In> for Parallel<A, B> {
     }
 
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], x: &[f32], tape: &[f32]) {
-        estimate::<F, In, In, A, B>(pass, share, parameters, [x, x], tape);
+        estimate::<F, Shared<In>, Shared<In>, A, B>(pass, share, parameters, [x, x], tape);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use core::fmt;
 
-use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, larger};
+use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, Visitor, larger};
+use crate::floats::Floats;
 use crate::form::Form;
 use crate::shape::{After, Shape, Shaped};
 
@@ -17,6 +18,7 @@ impl<In: Shaped> Layer<In> for () {
     fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
     #[inline]
     fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &[f32], _: &mut Buffers, _: &mut [f32], _: &mut [f32]) {}
+    fn visit<V: Visitor>(_: bool, _: &mut V) {}
 }
 
 /// Where layer `L` left its output: at the end of its tape, or in its input.
@@ -36,6 +38,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         B::OUT
     };
     const PARAMS: usize = A::PARAMS + B::PARAMS;
+    const STORED: usize = A::STORED + B::STORED;
     const STATISTICS: usize = A::STATISTICS + B::STATISTICS;
     const TAPE: usize = A::TAPE + B::TAPE;
     // The gradient of what A hands on as it is, or smaller, is asked for only where that of the input is, and counted there.
@@ -44,6 +47,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const SCRATCH: usize = larger(A::SCRATCH, B::SCRATCH);
     const TRANSPOSED: usize = larger(A::TRANSPOSED, B::TRANSPOSED);
     const FILTERS: usize = A::FILTERS + B::FILTERS;
+    const FAN_IN: usize = B::FAN_IN;
     const MACS: usize = A::MACS + B::MACS;
     const FIRST_MACS: usize = if A::PARAMS > 0 { A::FIRST_MACS } else { B::FIRST_MACS };
     const MASKS: u32 = A::MASKS + B::MASKS;
@@ -123,6 +127,17 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         A::estimate::<F>(pass, share, first, x, first_tape);
         B::estimate::<F>(pass, share, second, output::<In, A>(element, x, first_tape), second_tape);
     }
+
+    fn load(stored: Floats, parameters: &mut [f32], offset: usize) {
+        let (first, second) = stored.split_at(A::STORED);
+        A::load(first, parameters, offset);
+        B::load(second, parameters, offset + A::PARAMS);
+    }
+
+    fn visit<V: Visitor>(wants: bool, visitor: &mut V) {
+        A::visit(wants, visitor);
+        B::visit(wants || A::PARAMS > 0, visitor);
+    }
 }
 
 impl<A, B> Chain<A, B> {
@@ -154,12 +169,14 @@ macro_rules! tuple {
         impl<In: Shaped, $($name: Layer<$input>),+> Layer<In> for ($($name,)+) {
             const OUT: Shape = <chain!($($name)+) as Layer<In>>::OUT;
             const PARAMS: usize = <chain!($($name)+) as Layer<In>>::PARAMS;
+            const STORED: usize = <chain!($($name)+) as Layer<In>>::STORED;
             const STATISTICS: usize = <chain!($($name)+) as Layer<In>>::STATISTICS;
             const TAPE: usize = <chain!($($name)+) as Layer<In>>::TAPE;
             const WIDTH: usize = <chain!($($name)+) as Layer<In>>::WIDTH;
             const SCRATCH: usize = <chain!($($name)+) as Layer<In>>::SCRATCH;
             const TRANSPOSED: usize = <chain!($($name)+) as Layer<In>>::TRANSPOSED;
             const FILTERS: usize = <chain!($($name)+) as Layer<In>>::FILTERS;
+            const FAN_IN: usize = <chain!($($name)+) as Layer<In>>::FAN_IN;
             const MACS: usize = <chain!($($name)+) as Layer<In>>::MACS;
             const FIRST_MACS: usize = <chain!($($name)+) as Layer<In>>::FIRST_MACS;
             const MASKS: u32 = <chain!($($name)+) as Layer<In>>::MASKS;
@@ -193,6 +210,12 @@ macro_rules! tuple {
             }
             fn estimate<Lanes: Form>(pass: &Pass, share: f32, parameters: &mut [f32], x: &[f32], tape: &[f32]) {
                 <chain!($($name)+) as Layer<In>>::estimate::<Lanes>(pass, share, parameters, x, tape);
+            }
+            fn load(stored: Floats, parameters: &mut [f32], offset: usize) {
+                <chain!($($name)+) as Layer<In>>::load(stored, parameters, offset);
+            }
+            fn visit<V: Visitor>(wants: bool, visitor: &mut V) {
+                <chain!($($name)+) as Layer<In>>::visit(wants, visitor);
             }
         }
     };

@@ -44,6 +44,7 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     const WIDTH: usize = <Self as Layer<In>>::OUT.len();
     const FILTERS: usize = OUT;
     const WEIGHTS: usize = Self::sizes(In::SHAPE).fan_in() * OUT;
+    const FAN_IN: usize = Self::sizes(In::SHAPE).fan_in();
     const MACS: usize = Self::sizes(In::SHAPE).macs();
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 

@@ -28,6 +28,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const WEIGHTS: usize = In::SHAPE.len() * OUT;
     const DESCENDS: bool = true;
     const FILTERS: usize = OUT;
+    const FAN_IN: usize = In::SHAPE.len();
     const MACS: usize = In::SHAPE.len() * OUT;
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 

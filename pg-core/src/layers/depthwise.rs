@@ -38,6 +38,7 @@ impl<W: Slides, In: Shaped> Layer<In> for Depthwise<W> {
     const SCRATCH: usize = Self::sizes(In::SHAPE).scratch();
     const WEIGHTS: usize = Self::sizes(In::SHAPE).plane.taps() * In::SHAPE.channels;
     const FILTERS: usize = In::SHAPE.channels;
+    const FAN_IN: usize = Self::sizes(In::SHAPE).plane.taps();
     const MACS: usize = {
         let depthwise::Depthwise { channels, plane } = Self::sizes(In::SHAPE);
         Convolution { groups: channels, inputs: 1, outputs: 1, plane }.macs()

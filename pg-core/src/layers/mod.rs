@@ -42,6 +42,7 @@ pub use residual::Residual;
 pub use scope::{Leaves, Part, Scope};
 pub use shuffle::ChannelShuffle;
 
+use crate::floats::Floats;
 use crate::form::Form;
 use crate::shape::{Shape, Shaped};
 
@@ -208,6 +209,12 @@ impl Buffers<'_> {
     }
 }
 
+/// Who is shown the layers of a network one by one.
+pub trait Visitor {
+    /// Layer `L`, whose input gradient a training pass wants or not.
+    fn layer<In: Shaped, L: Layer<In>>(&mut self, wants_input_gradient: bool);
+}
+
 /// A layer for inputs of the shape `In`.
 ///
 /// All sizes count elements of one sample. Slices hold `columns · F::COLUMN` `f32`s for each element, parameters `F::WEIGHT`.
@@ -216,11 +223,13 @@ impl Buffers<'_> {
     label = "not a layer here",
     note = "layers are types such as `Dense<10>`, `Relu`, or a tuple of up to twelve of them"
 )]
-pub trait Layer<In: Shaped>: 'static {
+pub trait Layer<In: Shaped>: Sized + 'static {
     /// The shape of the output.
     const OUT: Shape;
     /// Parameters, running statistics included.
     const PARAMS: usize = 0;
+    /// Parameters in a model file; fewer are left of them in a folded network.
+    const STORED: usize = Self::PARAMS;
     /// Parameters that are running statistics.
     const STATISTICS: usize = 0;
     /// Elements that the layer appends to the tape; 0 for one that works in place.
@@ -233,6 +242,8 @@ pub trait Layer<In: Shaped>: 'static {
     const TRANSPOSED: usize = 0;
     /// Rows of weights, each of which has a noise scale of its own.
     const FILTERS: usize = 0;
+    /// Weights of each output channel, when a batch norm behind can go into them: the parameters then end with `w[C][FAN_IN]` and `b[C]`.
+    const FAN_IN: usize = 0;
     /// Multiply-adds of the forward pass.
     const MACS: usize = 0;
     /// Multiply-adds of the forward pass of the first layer with parameters, whose input gradient a network does not need.
@@ -297,6 +308,16 @@ pub trait Layer<In: Shaped>: 'static {
     /// Takes the batch statistics of a forward pass ([`Mode::Estimate`], one sample or member in a lane's weight) into the running
     /// statistics among the parameters; `share` is the part of all samples so far that this batch is.
     fn estimate<F: Form>(_pass: &Pass, _share: f32, _parameters: &mut [f32], _x: &[f32], _tape: &[f32]) {}
+
+    /// Writes the parameters that a model file has `stored` to `parameters`, those of the whole network, from `offset` on.
+    fn load(stored: Floats, parameters: &mut [f32], offset: usize) {
+        stored.copy_into(&mut parameters[offset..][..Self::PARAMS]);
+    }
+
+    /// Shows a visitor this layer, or those that it is made of, in order; `wants` is whether a training pass wants the gradient of its input.
+    fn visit<V: Visitor>(wants: bool, visitor: &mut V) {
+        visitor.layer::<In, Self>(wants);
+    }
 }
 
 /// The larger of two sizes, in a constant.

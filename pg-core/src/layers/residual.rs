@@ -4,10 +4,11 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::chain::output;
-use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, SegmentKind, larger};
+use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, SegmentKind, Visitor, larger};
+use crate::floats::Floats;
 use crate::form::Form;
 use crate::lane::Lane;
-use crate::shape::{Shape, Shaped};
+use crate::shape::{Shape, Shaped, Shared};
 
 /// `y = shortcut(x) + body(x)`; the shortcut is the identity unless another layer (a projection) is named.
 ///
@@ -15,7 +16,7 @@ use crate::shape::{Shape, Shaped};
 /// behind the `Residual`.
 pub struct Residual<Body, Shortcut = ()>(PhantomData<(Body, Shortcut)>);
 
-impl<In: Shaped, Body: Layer<In>, Shortcut: Layer<In>> Layer<In> for Residual<Body, Shortcut> {
+impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In> for Residual<Body, Shortcut> {
     const OUT: Shape = {
         let (body, shortcut) = (Body::OUT, Shortcut::OUT);
         assert!(
@@ -27,6 +28,7 @@ impl<In: Shaped, Body: Layer<In>, Shortcut: Layer<In>> Layer<In> for Residual<Bo
         body
     };
     const PARAMS: usize = Body::PARAMS + Shortcut::PARAMS;
+    const STORED: usize = Body::STORED + Shortcut::STORED;
     const STATISTICS: usize = Body::STATISTICS + Shortcut::STATISTICS;
     const TAPE: usize = Shortcut::TAPE + Body::TAPE;
     const WIDTH: usize = larger(Body::WIDTH, larger(Shortcut::WIDTH, Body::OUT.len()));
@@ -75,7 +77,7 @@ impl<In: Shaped, Body: Layer<In>, Shortcut: Layer<In>> Layer<In> for Residual<Bo
         Shortcut::forward::<F>(&pass.branch(Body::MASKS, false), shortcut, x, shortcut_tape, scratch);
         Body::forward::<F>(&pass.branch(0, false), body, x, body_tape, scratch);
         let y = &mut body_tape[(Body::TAPE - Body::OUT.len()) * element..Body::TAPE * element];
-        add::<F::Value>(output::<In, Shortcut>(element, x, shortcut_tape), y);
+        add::<F::Value>(output::<Shared<In>, Shortcut>(element, x, shortcut_tape), y);
     }
 
     #[inline]
@@ -121,6 +123,17 @@ impl<In: Shaped, Body: Layer<In>, Shortcut: Layer<In>> Layer<In> for Residual<Bo
         let (shortcut_tape, body_tape) = tape.split_at(Shortcut::TAPE * pass.columns * F::COLUMN);
         Body::estimate::<F>(pass, share, body, x, body_tape);
         Shortcut::estimate::<F>(pass, share, shortcut, x, shortcut_tape);
+    }
+
+    fn load(stored: Floats, parameters: &mut [f32], offset: usize) {
+        let (body, shortcut) = stored.split_at(Body::STORED);
+        Body::load(body, parameters, offset);
+        Shortcut::load(shortcut, parameters, offset + Body::PARAMS);
+    }
+
+    fn visit<V: Visitor>(wants: bool, visitor: &mut V) {
+        Body::visit(wants, visitor);
+        Shortcut::visit(wants, visitor);
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
     let part = options.part.unwrap_or(if foreign { Part::All } else { Part::Test });
     let (mut samples, carved) = select(data, part)?;
     normalise(&known.model.normalisation, shape, &mut samples);
-    let evaluation = Evaluation::of(known.entry.network(), &known.parameters, &samples.inputs);
+    let evaluate = if options.folded { Evaluation::of_folded } else { Evaluation::of };
+    let evaluation = evaluate(known.entry.network(), &known.parameters, &samples.inputs);
     let confusion = evaluation.confusion(&samples.labels);
     let scores = confusion.scores(&classes, evaluation.nll(&samples.labels));
     if options.json {

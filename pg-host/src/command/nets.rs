@@ -11,7 +11,7 @@ pub(super) fn run(networks: &[Entry], json: bool) -> String {
     if json {
         return json_text(&networks.iter().map(object).collect());
     }
-    let head = ["network", "family", "input", "classes", "parameters", "multiply-adds", "inference RAM", "training RAM"];
+    let head = ["network", "family", "input", "classes", "parameters", "multiply-adds", "inference RAM", "folded", "training RAM"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for entry in networks {
         let sizes = entry.network().sizes();
@@ -24,12 +24,14 @@ pub(super) fn run(networks: &[Entry], json: bool) -> String {
             grouped((sizes.params - sizes.statistics) as u64),
             grouped(sizes.macs as u64),
             kilobytes(sizes.inference_ram_bytes),
+            kilobytes(sizes.folded_inference_ram_bytes),
             kilobytes(sizes.training_ram_bytes),
         ]);
     }
     format!(
-        "{}\nRAM is that of a microcontroller: inference keeps the parameters and one sample's activations; training keeps\n\
-         parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever the population.\n",
+        "{}\nRAM is that of a microcontroller: inference keeps the parameters and one sample's activations, folded the same with batch norms in\n\
+         the weights before them; training keeps parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever the\n\
+         population.\n",
         columns(&rows)
     )
 }
@@ -45,6 +47,7 @@ fn object(entry: &Entry) -> serde_json::Value {
         "statistics": sizes.statistics,
         "macs": sizes.macs,
         "inference_ram_bytes": sizes.inference_ram_bytes,
+        "folded_inference_ram_bytes": sizes.folded_inference_ram_bytes,
         "training_ram_bytes": sizes.training_ram_bytes,
     })
 }

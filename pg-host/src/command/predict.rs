@@ -23,7 +23,8 @@ pub(super) fn run(networks: &[Entry], options: &PredictOptions) -> Result<String
     samples.labels.truncate(count);
     samples.inputs.truncate(count * shape.len());
     normalise(&known.model.normalisation, shape, &mut samples);
-    let evaluation = Evaluation::of(known.entry.network(), &known.parameters, &samples.inputs);
+    let evaluate = if options.folded { Evaluation::of_folded } else { Evaluation::of };
+    let evaluation = evaluate(known.entry.network(), &known.parameters, &samples.inputs);
     let rows = (0..count).map(|i| row(&evaluation, i, &classes, samples.labels[i], options));
     if options.json { Ok(json_text(&rows.map(Value::Object).collect())) } else { Ok(csv(rows)?) }
 }
