@@ -80,7 +80,11 @@ fn a_session_has_the_same_bits_in_every_lane_width() {
         assert_eq!(session::<Mlp64x32x10, f32, 5>(settings, 9), session::<Mlp64x32x10, f32x8, 5>(settings, 9));
         let rate = Settings { rate: 1e-3, ..settings };
         let rate = Settings { scope: if settings.scope == Scope::of(1) { Scope::of(0b101) } else { settings.scope }, ..rate };
-        let rate = if settings.scope == Scope::last(1, &Mlp64x32x10::LEAVES) { Settings { scope: Scope::last(1, &Conv1d3x64::LEAVES), ..rate } } else { rate };
+        let rate = if settings.scope == Scope::last(1, &Mlp64x32x10::LEAVES) {
+            Settings { scope: Scope::last(1, &Conv1d3x64::LEAVES), ..rate }
+        } else {
+            rate
+        };
         assert_eq!(session::<Conv1d3x64, f32, 8>(rate, 3), session::<Conv1d3x64, f32x8, 8>(rate, 3));
     }
 }

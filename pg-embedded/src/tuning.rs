@@ -50,11 +50,7 @@ const _: () = assert!(OWN <= 4 * F32 * Net::PARAMS + (6 << 10), "the tuner takes
 ///
 /// # Panics
 /// When it is called twice.
-pub fn tuner(
-    normalisation: Normalisation<'static>,
-    seed: u64,
-    write: impl FnOnce(&mut [f32]),
-) -> Result<&'static mut Tuner, TuneError> {
+pub fn tuner(normalisation: Normalisation<'static>, seed: u64, write: impl FnOnce(&mut [f32])) -> Result<&'static mut Tuner, TuneError> {
     static PARAMETERS: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
     static WORKING: ConstStaticCell<[f32; SIZES.sum()]> = ConstStaticCell::new([0.0; SIZES.sum()]);
     static VALUES: ConstStaticCell<[u8; SAMPLES * Net::INPUT.len()]> = ConstStaticCell::new([0; SAMPLES * Net::INPUT.len()]);

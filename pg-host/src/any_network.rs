@@ -7,15 +7,17 @@ use std::marker::PhantomData;
 use pg_core::floats::Floats;
 use pg_core::form::{Form, Samples, Scalar};
 use pg_core::initialise::Initialise;
-use pg_core::layers::Segment;
+use pg_core::layers::{Leaves, Segment};
 use pg_core::model_file::{Model, ModelError};
 use pg_core::network::{Foldable, Folded};
 use pg_core::population::{SHARD, Workspace, estimate, infer};
+use pg_core::tuner::TuneError;
 use pg_core::{Network, Shape, Widest};
 
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 use crate::profile::Profile;
+use crate::replay::{Session, Tuned};
 
 /// Samples of a training step on a device, for [`Sizes::training_ram_bytes`].
 pub const DEVICE_BATCH: usize = 8;
@@ -89,6 +91,15 @@ pub trait AnyNetwork: Send + Sync {
 
     /// The engine of a training run.
     fn engine(&self, task: Task) -> Box<dyn Engine>;
+
+    /// Its layers with parameters.
+    fn leaves(&self) -> Leaves;
+
+    /// Runs a fine-tuning session as a device does.
+    ///
+    /// # Errors
+    /// When the tuner refuses the settings or a sample.
+    fn tune(&self, session: &Session) -> Result<Tuned, TuneError>;
 }
 
 /// The one implementation: a type as a value.
@@ -171,6 +182,14 @@ impl<N: Foldable> AnyNetwork for Known<N> {
 
     fn engine(&self, task: Task) -> Box<dyn Engine> {
         task.engine::<N>()
+    }
+
+    fn leaves(&self) -> Leaves {
+        N::LEAVES
+    }
+
+    fn tune(&self, session: &Session) -> Result<Tuned, TuneError> {
+        session.run::<N>()
     }
 }
 

@@ -33,6 +33,7 @@ pub mod output;
 pub mod parts;
 pub mod profile;
 pub mod progress;
+pub mod replay;
 pub mod sheet;
 pub mod statistics;
 pub mod summary;

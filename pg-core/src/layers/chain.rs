@@ -42,8 +42,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const STATISTICS: usize = A::STATISTICS + B::STATISTICS;
     const TAPE: usize = A::TAPE + B::TAPE;
     // The gradient of what A hands on as it is, or smaller, is asked for only where that of the input is, and counted there.
-    const WIDTH: usize =
-        larger(larger(A::WIDTH, B::WIDTH), if A::PARAMS > 0 || A::OUT.len() > In::SHAPE.len() { A::OUT.len() } else { 0 });
+    const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), if A::PARAMS > 0 || A::OUT.len() > In::SHAPE.len() { A::OUT.len() } else { 0 });
     const SCRATCH: usize = larger(A::SCRATCH, B::SCRATCH);
     const TRANSPOSED: usize = larger(A::TRANSPOSED, B::TRANSPOSED);
     const FILTERS: usize = A::FILTERS + B::FILTERS;

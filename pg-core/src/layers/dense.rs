@@ -73,15 +73,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     }
 
     #[inline]
-    fn descend<F: Form>(
-        pass: &Pass,
-        rate: f32,
-        parameters: &mut [f32],
-        x: &[f32],
-        _: &[f32],
-        buffers: &mut Buffers,
-        _: &mut [f32],
-    ) {
+    fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], x: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32]) {
         let inputs = In::SHAPE.len();
         let size = Size { rows: inputs, depth: OUT, columns: 1 };
         if pass.wants_input_gradient {

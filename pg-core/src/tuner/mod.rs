@@ -66,7 +66,9 @@ pub struct Memory<'a, S> {
 #[non_exhaustive]
 pub enum TuneError {
     /// A setting is negative, infinite, no number, or a momentum of 1 or more.
-    #[error("a setting makes no sense: rate, rho and decay must be finite and not negative, the momentum below 1, a look after 1 step or more")]
+    #[error(
+        "a setting makes no sense: rate, rho and decay must be finite and not negative, the momentum below 1, a look after 1 step or more"
+    )]
     Settings,
     /// The scope has no layer of this network.
     #[error("the scope trains no layer of this network")]
@@ -430,7 +432,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             let pass = Pass { samples: count, ..Pass::infer(BATCH, columns::<L, BATCH>()) };
             let Workspace { tape, buffers, scratch, .. } = &mut self.workspace;
             let tape = cut(tape, tape_len::<N, L, BATCH>())?;
-            N::forward::<Samples<L>>(&pass, self.parameters, tape, scratch);
+            forward::<N, L>(&pass, self.parameters, tape, scratch);
             let y = outputs::<N, L, BATCH>(tape)?;
             let dy = cut(buffers.dy, N::OUTPUTS * element::<L, BATCH>())?;
             let sums = LOSS.gradient::<Samples<L>>(&pass, N::OUTPUTS, BATCH, Targets::Classes(&labels), y, dy);
@@ -506,21 +508,20 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
     #[inline(always)]
     fn pass(&mut self, number: u32, labels: &[u16; BATCH]) -> Option<f32> {
         let pass = self.training(number);
-        let weights = if self.settings.population.members > 0 { self.member.get(..N::PARAMS)? } else { self.parameters.get(..N::PARAMS)? };
+        let weights =
+            if self.settings.population.members > 0 { self.member.get(..N::PARAMS)? } else { self.parameters.get(..N::PARAMS)? };
         let Workspace { tape, buffers, scratch, .. } = &mut self.workspace;
         let tape = cut(tape, tape_len::<N, L, BATCH>())?;
         let scratch = cut(scratch, scratch_len::<N, L, BATCH>())?;
-        let mut buffers = Buffers {
-            dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?,
-            dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())?,
-        };
-        N::forward::<Samples<L>>(&pass, weights, tape, scratch);
+        let mut buffers =
+            Buffers { dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?, dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())? };
+        forward::<N, L>(&pass, weights, tape, scratch);
         let y = outputs::<N, L, BATCH>(tape)?;
         let sums = LOSS.gradient::<Samples<L>>(&pass, N::OUTPUTS, BATCH, Targets::Classes(labels), y, buffers.dy);
         if !sums[0].is_finite() {
             return None;
         }
-        N::backward::<Samples<L>>(&pass, weights, tape, &mut buffers, scratch, self.gradient);
+        backward::<N, L>(&pass, weights, tape, &mut buffers, scratch, self.gradient);
         Some(sums[0] / BATCH as f32)
     }
 
@@ -533,10 +534,8 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         let parameters = cut(self.parameters, N::PARAMS)?;
         let tape = cut(tape, tape_len::<N, L, BATCH>())?;
         let scratch = cut(scratch, scratch_len::<N, L, BATCH>())?;
-        let mut buffers = Buffers {
-            dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?,
-            dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())?,
-        };
+        let mut buffers =
+            Buffers { dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?, dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())? };
         plain_step::<N, L>(&pass, self.settings.rate, parameters, tape, &mut buffers, scratch, labels)
     }
 
@@ -582,6 +581,27 @@ pub fn plain_step<N: Network, L: Lane>(
     }
     N::descend::<Samples<L>>(pass, -rate, parameters, tape, buffers, scratch);
     Some(loss)
+}
+
+// The passes once for all sizes of a batch on a desktop; with everything known to the compiler on a device.
+
+#[cfg_attr(not(target_os = "none"), inline(never))]
+#[cfg_attr(target_os = "none", inline(always))]
+fn forward<N: Network, L: Lane>(pass: &Pass, parameters: &[f32], tape: &mut [f32], scratch: &mut [f32]) {
+    N::forward::<Samples<L>>(pass, parameters, tape, scratch);
+}
+
+#[cfg_attr(not(target_os = "none"), inline(never))]
+#[cfg_attr(target_os = "none", inline(always))]
+fn backward<N: Network, L: Lane>(
+    pass: &Pass,
+    parameters: &[f32],
+    tape: &[f32],
+    buffers: &mut Buffers,
+    scratch: &mut [f32],
+    gradient: &mut [f32],
+) {
+    N::backward::<Samples<L>>(pass, parameters, tape, buffers, scratch, gradient);
 }
 
 /// Columns of a batch.

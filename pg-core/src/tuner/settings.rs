@@ -46,7 +46,12 @@ impl Settings {
 
     /// The memory that these settings need.
     pub const fn needs(&self) -> Needs {
-        Needs { scope: self.scope, momentum: self.momentum != 0.0, population: self.population.members > 0, decay: self.weight_decay != 0.0 }
+        Needs {
+            scope: self.scope,
+            momentum: self.momentum != 0.0,
+            population: self.population.members > 0,
+            decay: self.weight_decay != 0.0,
+        }
     }
 
     /// Whether every number makes sense.

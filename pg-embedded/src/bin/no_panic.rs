@@ -10,9 +10,9 @@ fn main() -> ! {
     use core::hint::black_box;
     use pg_core::model_file::Model;
     use pg_core::tuner::Settings;
+    use pg_core::tuner::{Entry, FineTuner, Memory};
     use pg_core::{Network, normalisation::Normalisation};
     use pg_embedded::tuning::{BATCH, Net, Tuner};
-    use pg_core::tuner::{Entry, FineTuner, Memory};
     use static_cell::ConstStaticCell;
 
     static PARAMETERS: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
@@ -33,7 +33,13 @@ fn main() -> ! {
             normalisation = model.normalisation;
         }
     }
-    let memory = Memory { parameters, working: black_box(working), samples: black_box(samples), entries: entries.as_mut_view(), best: black_box(best) };
+    let memory = Memory {
+        parameters,
+        working: black_box(working),
+        samples: black_box(samples),
+        entries: entries.as_mut_view(),
+        best: black_box(best),
+    };
     let tuner: Result<Tuner, _> = FineTuner::<Net, _, _, BATCH>::new(memory, normalisation, black_box(Settings::DEFAULT), black_box(1));
     let Ok(mut tuner) = tuner else { pg_embedded::console::end(false) };
     loop {

@@ -31,12 +31,12 @@ const BATCH: usize = 8;
 const PLAIN: Settings = Settings { population: Population::NONE, momentum: 0.0, rate: 0.01, look_every: 1 << 30, ..Settings::DEFAULT };
 const MOMENTUM: Settings = Settings { momentum: 0.9, ..PLAIN };
 const POPULATION: Settings = Settings { population: Settings::DEFAULT.population, ..MOMENTUM };
-const GAUSSIAN: Settings = Settings { population: Population { distribution: Distribution::Gaussian, ..POPULATION.population }, ..MOMENTUM };
+const GAUSSIAN: Settings =
+    Settings { population: Population { distribution: Distribution::Gaussian, ..POPULATION.population }, ..MOMENTUM };
 
 /// A board with little RAM only takes plain steps.
 const ROOMY: bool = BOARD.ram.bytes >= 60 << 10;
-const WORKING: usize =
-    if ROOMY { POPULATION.needs().sizes::<Net, Fpu, BATCH>().sum() } else { PLAIN.needs().sizes::<Net, Fpu, 1>().sum() };
+const WORKING: usize = if ROOMY { POPULATION.needs().sizes::<Net, Fpu, BATCH>().sum() } else { PLAIN.needs().sizes::<Net, Fpu, 1>().sum() };
 
 static PARAMETERS: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
 static WORK: ConstStaticCell<[f32; WORKING]> = ConstStaticCell::new([0.0; WORKING]);

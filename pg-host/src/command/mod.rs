@@ -5,6 +5,7 @@ mod eval;
 mod inspect;
 mod nets;
 mod predict;
+mod replay;
 mod train;
 
 use std::fmt::Write as _;
@@ -26,6 +27,7 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
         Command::Train(options) => train::run(networks, &options),
         Command::Eval(options) => eval::run(networks, &options),
         Command::Predict(options) => predict::run(networks, &options),
+        Command::Replay(options) => replay::run(networks, &options),
         Command::DataInspect(options) => data::inspect(networks, &options),
         Command::DataList { json } => data::list(json),
         Command::Inspect(options) => inspect::run(networks, &options),
