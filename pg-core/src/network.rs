@@ -142,19 +142,22 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
         Layers::segments(0, Activation::Linear, visit);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32], scratch: &mut [f32]) {
         let (x, tape) = tape.split_at_mut(In::SHAPE.len() * pass.columns * F::COLUMN);
         Layers::forward::<F>(pass, parameters, x, tape, scratch);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(pass: &Pass, parameters: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
         let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
         Layers::backward::<F>(pass, parameters, x, tape, buffers, scratch, gradient);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]) {
         let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
         Layers::descend::<F>(pass, rate, parameters, x, tape, buffers, scratch);

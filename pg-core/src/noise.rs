@@ -162,12 +162,9 @@ impl Stream {
     ///
     /// First all words, in place, then all normals: the two loops each keep many independent chains in flight, a quarter faster
     /// than group by group.
-    ///
-    /// # Panics
-    /// When `out` is not a whole number of groups.
     #[inline(never)]
     pub fn normals<L: Lane>(&self, group: u32, out: &mut [f32]) {
-        assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
+        debug_assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
         let first = group.wrapping_mul(BLOCKS as u32);
         for (block, out) in (0..).step_by(BLOCKS).zip(out.chunks_exact_mut(GROUP)) {
             for b in (0..BLOCKS).step_by(L::LANES) {
@@ -189,12 +186,9 @@ impl Stream {
 
     /// Elements `128·group ..` as random signs, 1 or -1: element `i` is bit `i mod 32` of word `i / 32` of block `group`. `out` is a whole
     /// number of groups.
-    ///
-    /// # Panics
-    /// When it is not.
     #[inline(never)]
     pub fn signs(&self, group: u32, out: &mut [f32]) {
-        assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
+        debug_assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
         for (group, out) in (group..).zip(out.chunks_exact_mut(GROUP)) {
             let words = self.block(group);
             for (w, signs) in out.chunks_exact_mut(32).enumerate() {

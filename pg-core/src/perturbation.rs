@@ -40,7 +40,7 @@ pub fn noise_scales<N: Network, L: Lane>(rho: f32, parameters: &[f32], scales: &
         if segment.kind != SegmentKind::Weight {
             return;
         }
-        for filter in parameters[segment.offset..][..segment.filters * segment.fan_in].chunks_exact(segment.fan_in) {
+        for filter in parameters.get(segment.range()).unwrap_or(&[]).chunks_exact(segment.fan_in.max(1)) {
             if L::LANES == 1 {
                 let mut partial = [0.0; PARTIAL];
                 L::add_squares(filter, &mut partial);
@@ -91,18 +91,19 @@ fn walk<N: Network, L: Lane>(
             return;
         }
         for f in 0..filters {
-            let scale = scales[next + f];
+            let scale = scales.get(next + f).copied().unwrap_or_default();
             let mut first = offset + f * fan_in;
             let end = first + fan_in;
             while first < end {
                 let chunk = first / CHUNK;
                 if made != Some(chunk) {
                     let needed = (N::PARAMS - chunk * CHUNK).next_multiple_of(GROUP).min(CHUNK);
-                    distribution.fill::<L>(stream, (chunk * (CHUNK / GROUP)) as u32, &mut noise[..needed]);
+                    let noise = noise.get_mut(..needed).unwrap_or_default();
+                    distribution.fill::<L>(stream, (chunk * (CHUNK / GROUP)) as u32, noise);
                     made = Some(chunk);
                 }
                 let length = (end - first).min(CHUNK - first % CHUNK);
-                visit(first, length, scale, &noise[first % CHUNK..][..length]);
+                visit(first, length, scale, noise.get(first % CHUNK..first % CHUNK + length).unwrap_or(&[]));
                 first += length;
             }
         }
@@ -116,7 +117,10 @@ pub fn perturb<N: Network, L: Lane>(distribution: Distribution, stream: &Stream,
         return perturb_by_bits::<N, L>(stream, parameters, scales, member);
     }
     walk::<N, L>(distribution, stream, scales, |first, length, scale, noise| {
-        shift::<L>(&parameters[first..][..length], scale, noise, &mut member[first..][..length]);
+        let range = first..first + length;
+        if let (Some(from), Some(to)) = (parameters.get(range.clone()), member.get_mut(range)) {
+            shift::<L>(from, scale, noise, to);
+        }
     });
 }
 
@@ -129,7 +133,7 @@ fn perturb_by_bits<N: Network, L: Lane>(stream: &Stream, parameters: &[f32], sca
         let range = offset..offset + filters * fan_in;
         let (Some(from), Some(to)) = (parameters.get(range.clone()), member.get_mut(range)) else { return };
         if kind != SegmentKind::Weight {
-            to.copy_from_slice(from);
+            to.iter_mut().zip(from).for_each(|(to, from)| *to = *from);
             return;
         }
         let rows = from.chunks_exact(fan_in.max(1)).zip(to.chunks_exact_mut(fan_in.max(1)));
@@ -188,7 +192,7 @@ pub fn perturb_lane<N: Network, F: Form>(
 #[inline(always)]
 fn shift<L: Lane>(from: &[f32], scale: f32, noise: &[f32], out: &mut [f32]) {
     if noise.is_empty() {
-        out.copy_from_slice(from);
+        out.iter_mut().zip(from).for_each(|(out, from)| *out = *from);
         return;
     }
     L::multiply_add_into(scale, noise, from, out);

@@ -21,11 +21,21 @@ use crate::{
 /// The firmware.
 pub const FIRMWARE: &str = "pg-embedded";
 
-/// The programs of pg-embedded for a board: the first is the firmware, the last needs much RAM (and its feature).
+/// The programs of pg-embedded for a board: the first is the firmware, the last needs much RAM (and its feature). Where there is no FPU a
+/// session of fine-tuning takes minutes to emulate.
 pub fn programs(board: &Board) -> &'static [&'static str] {
-    let all = &[FIRMWARE, "self-check", LARGE];
-    if board.ram.bytes >= 512 << 10 { all } else { &all[..2] }
+    let all = &[FIRMWARE, "self-check", STEPS, TUNE, LARGE];
+    match (board.target.ends_with("eabihf"), board.ram.bytes) {
+        (true, 0x8_0000..) => all,
+        (true, _) => &all[..4],
+        _ => &all[..3],
+    }
 }
+
+/// The program that counts steps of learning.
+pub const STEPS: &str = "steps";
+/// The session of fine-tuning.
+pub const TUNE: &str = "tune";
 
 /// The program of a larger network, and the feature that builds it.
 pub const LARGE: &str = "lenet";
@@ -60,6 +70,19 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Builds the program that links only if no panic can be reached in the tuner and the decoder of models.
+pub fn build_no_panic(board: &Board, toolchain: &Toolchain) -> Result<()> {
+    let mut command = toolchain.cargo("build", &directory());
+    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "no-panic", "--bin", "no-panic"]);
+    run(command.env("PG_BOARD", board.name).current_dir(workspace()))
+}
+
+/// Bytes of `.data` and `.bss` of a silent program.
+pub fn static_bytes(board: &Board, program: &str) -> Result<u64> {
+    let Size { data, bss, .. } = Size::of(&elf(board, program, false))?;
+    Ok(data + bss)
 }
 
 /// The ELF file of a program, once built.

@@ -2,9 +2,10 @@
 //!
 //! It builds nothing of the library itself; it finds the tools, calls them in order and reads what they say.
 //! [`steps`] runs and times, [`checks`] says which steps, [`toolchain`] finds the compilers, [`firmware`] builds and
-//! measures, [`emulator`] finds QEMU, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
+//! measures, [`emulator`] finds QEMU, [`device_bench`] counts, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
 mod builds;
 mod checks;
+mod device_bench;
 mod emulator;
 mod firmware;
 mod places;
@@ -32,6 +33,8 @@ Usage: cargo xtask <command>
   size            the same table from what is already built
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
                   with ticks turned into instructions
+  device-bench    counts the instructions of learning on a Cortex-M0, M3, M4F and M7 in QEMU, prints a table (--json: one object) and
+                  holds it against the bars and xtask/device-bench.json (--accept: writes that anew)
 
 A skipped step is printed with its reason; with CI=true in the environment it is an error.
 Firmware goes to target/firmware/boards/<board>/; the compiler is rustup's where `rustup target add` has put the target,
@@ -45,6 +48,9 @@ fn main() -> ExitCode {
         ["builds"] => checks::builds(),
         ["firmware"] => checks::firmware(),
         ["size"] => firmware::size_table(),
+        ["device-bench"] => device_bench::run(false, false),
+        ["device-bench", "--json"] => device_bench::run(true, false),
+        ["device-bench", "--accept"] => device_bench::run(false, true),
         ["qemu"] => checks::qemu("mps2-an386"),
         ["qemu", board] => checks::qemu(board),
         [] | ["help" | "--help" | "-h"] => {

@@ -15,21 +15,28 @@ pub(crate) fn forward<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &
     if columns == 1 {
         return forward_one::<L>(size, weights, biases, x, y);
     }
-    let row = |o: usize| &weights[o * depth..][..depth];
-    let whole = columns / EIGHT * EIGHT;
-    for o in (0..rows).step_by(2) {
-        let other = if o + 1 < rows { o + 1 } else { o };
-        for j in (0..whole).step_by(EIGHT) {
-            let mut sums = [[L::splat(biases[o]); EIGHT], [L::splat(biases[other]); EIGHT]];
-            L::multiply_add_tile([row(o), row(other)], 1, &x[j..], columns, depth, &mut sums);
-            store(&sums[0], &mut y[o * columns + j..]);
-            store(&sums[1], &mut y[other * columns + j..]);
+    let (columns, depth) = (columns.max(1), depth.max(1));
+    let rows = weights.chunks_exact(depth).zip(biases).zip(y.chunks_exact_mut(columns)).take(rows);
+    let mut rows = rows.map(|((weights, &bias), y)| (weights, bias, y));
+    while let Some((weights, bias, y)) = rows.next() {
+        // A last row without another is computed twice.
+        let mut alone = [];
+        let (other_weights, other_bias, other_y) = rows.next().unwrap_or((weights, bias, &mut alone));
+        let (eights, rest) = y.as_chunks_mut::<EIGHT>();
+        let mut other_eights = other_y.as_chunks_mut::<EIGHT>().0.iter_mut();
+        for (j, y) in (0..).step_by(EIGHT).zip(eights) {
+            let mut sums = [[L::splat(bias); EIGHT], [L::splat(other_bias); EIGHT]];
+            L::multiply_add_tile([weights, other_weights], 1, x.get(j..).unwrap_or(&[]), columns, depth, &mut sums);
+            store(&sums[0], y);
+            if let Some(y) = other_eights.next() {
+                store(&sums[1], y);
+            }
         }
-    }
-    for o in 0..rows {
-        for j in whole..columns {
-            let terms = row(o).iter().zip(x[j..].iter().step_by(columns));
-            y[o * columns + j] = chain::<L>(biases[o], terms);
+        let whole = columns - rest.len();
+        for (weights, bias, rest) in [(weights, bias, rest), (other_weights, other_bias, other_y.get_mut(whole..).unwrap_or_default())] {
+            for (j, y) in (whole..).zip(rest) {
+                *y = chain::<L>(bias, weights.iter().zip(x.iter().skip(j).step_by(columns)));
+            }
         }
     }
 }
@@ -58,27 +65,36 @@ fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], 
 pub(crate) fn input_gradient<L: Lane>(size: Size, weights: &[f32], dy: &[f32], dx: &mut [f32]) {
     let Size { rows: inputs, depth: outputs, columns } = size;
     if columns == 1 {
-        let dx = &mut dx[..inputs];
+        let Some(dx) = dx.get_mut(..inputs) else { return };
         dx.fill(0.0);
-        for (o, &dy) in dy[..outputs].iter().enumerate() {
-            L::multiply_add_to(dy, &weights[o * inputs..][..inputs], dx);
+        for (&dy, weights) in dy.iter().zip(weights.chunks_exact(inputs.max(1))).take(outputs) {
+            L::multiply_add_to(dy, weights, dx);
         }
         return;
     }
-    let whole = columns / EIGHT * EIGHT;
-    for i in (0..inputs).step_by(2) {
-        let other = if i + 1 < inputs { i + 1 } else { i };
-        for j in (0..whole).step_by(EIGHT) {
+    let (columns, inputs) = (columns.max(1), inputs.max(1));
+    let mut rows = dx.chunks_exact_mut(columns).take(inputs).enumerate();
+    while let Some((i, dx)) = rows.next() {
+        let mut alone = [];
+        let (other, other_dx) = rows.next().unwrap_or((i, &mut alone));
+        let weights_of = |i: usize| weights.get(i..).unwrap_or(&[]);
+        let (eights, rest) = dx.as_chunks_mut::<EIGHT>();
+        let mut other_eights = other_dx.as_chunks_mut::<EIGHT>().0.iter_mut();
+        for (j, dx) in (0..).step_by(EIGHT).zip(eights) {
             let mut sums = [[L::default(); EIGHT]; 2];
-            L::multiply_add_tile([&weights[i..], &weights[other..]], inputs, &dy[j..], columns, outputs, &mut sums);
-            store(&sums[0], &mut dx[i * columns + j..]);
-            store(&sums[1], &mut dx[other * columns + j..]);
+            let dy = dy.get(j..).unwrap_or(&[]);
+            L::multiply_add_tile([weights_of(i), weights_of(other)], inputs, dy, columns, outputs, &mut sums);
+            store(&sums[0], dx);
+            if let Some(dx) = other_eights.next() {
+                store(&sums[1], dx);
+            }
         }
-    }
-    for i in 0..inputs {
-        for j in whole..columns {
-            let terms = weights[i..].iter().step_by(inputs).zip(dy[j..].iter().step_by(columns)).take(outputs);
-            dx[i * columns + j] = chain::<L>(0.0, terms);
+        let whole = columns - rest.len();
+        for (i, rest) in [(i, rest), (other, other_dx.get_mut(whole..).unwrap_or_default())] {
+            for (j, dx) in (whole..).zip(rest) {
+                let terms = weights.iter().skip(i).step_by(inputs).zip(dy.iter().skip(j).step_by(columns)).take(outputs);
+                *dx = chain::<L>(0.0, terms);
+            }
         }
     }
 }
@@ -87,19 +103,24 @@ pub(crate) fn input_gradient<L: Lane>(size: Size, weights: &[f32], dy: &[f32], d
 #[inline(always)]
 pub(crate) fn weight_gradient<L: Lane>(adds: bool, size: Size, dy: &[f32], x: &[f32], g: &mut [f32]) {
     let Size { rows: outputs, depth: inputs, columns } = size;
-    let g = &mut g[..outputs * inputs];
-    let dy = &dy[..outputs * columns];
-    let pairs = if columns == EIGHT { outputs / 2 } else { 0 };
-    let (in_pairs, alone) = g.split_at_mut(pairs * 2 * inputs);
-    let (dy_in_pairs, dy_alone) = dy.split_at(pairs * 2 * columns);
-    for (g, dy) in in_pairs.chunks_exact_mut(2 * inputs).zip(dy_in_pairs.chunks_exact(2 * EIGHT)) {
-        let ((first, second), (a, b)) = (g.split_at_mut(inputs), dy.split_at(EIGHT));
-        L::multiply_eights([a, b], &x[..inputs * EIGHT], adds, [first, second]);
-    }
-    for (g, dy) in alone.chunks_exact_mut(inputs).zip(dy_alone.chunks_exact(columns)) {
-        for (g, x) in g.iter_mut().zip(x.chunks_exact(columns)) {
-            let sum = chain::<L>(0.0, dy.iter().zip(x));
-            *g = if adds { *g + sum } else { sum };
+    let (columns, inputs) = (columns.max(1), inputs.max(1));
+    let mut rows = g.chunks_exact_mut(inputs).zip(dy.chunks_exact(columns)).take(outputs);
+    while let Some((g, dy)) = rows.next() {
+        let one = |g: &mut [f32], dy: &[f32]| {
+            for (g, x) in g.iter_mut().zip(x.chunks_exact(columns)) {
+                let sum = chain::<L>(0.0, dy.iter().zip(x));
+                *g = if adds { *g + sum } else { sum };
+            }
+        };
+        match rows.next() {
+            Some((other_g, other_dy)) if columns == EIGHT => {
+                let x = x.get(..inputs * EIGHT).unwrap_or(&[]);
+                L::multiply_eights([dy, other_dy], x, adds, [g, other_g]);
+            }
+            other => {
+                one(g, dy);
+                other.into_iter().for_each(|(g, dy)| one(g, dy));
+            }
         }
     }
 }
@@ -107,8 +128,7 @@ pub(crate) fn weight_gradient<L: Lane>(adds: bool, size: Size, dy: &[f32], x: &[
 /// `g[o] += Σₙ dy[o][n]` (without `adds`: written), in sixteen partial sums, folded.
 #[inline(always)]
 pub(crate) fn bias_gradient(adds: bool, outputs: usize, columns: usize, dy: &[f32], g: &mut [f32]) {
-    for (o, g) in g[..outputs].iter_mut().enumerate() {
-        let dy = &dy[o * columns..][..columns];
+    for (g, dy) in g.iter_mut().zip(dy.chunks_exact(columns.max(1))).take(outputs) {
         let sum = match *dy {
             // What is left of the general case when the other partial sums are zeros; the last zero makes -0 positive, as they do.
             [a] => a + 0.0,
@@ -126,14 +146,15 @@ pub(crate) fn bias_gradient(adds: bool, outputs: usize, columns: usize, dy: &[f3
 /// `w[o][i] += rate·(dy[o]·x[i])`, `b[o] += rate·dy[o]` for one sample, each product rounded as a gradient in memory would be.
 #[inline(always)]
 pub(crate) fn descend<L: Lane>(part: Part, rate: f32, inputs: usize, outputs: usize, x: &[f32], dy: &[f32], parameters: &mut [f32]) {
-    let (weights, biases) = parameters.split_at_mut(inputs * outputs);
+    let Some((weights, biases)) = parameters.split_at_mut_checked(inputs * outputs) else { return };
+    let x = x.get(..inputs).unwrap_or(&[]);
     if part == Part::Everything {
-        for (o, &dy) in dy[..outputs].iter().enumerate() {
-            L::descend(rate, dy, &x[..inputs], &mut weights[o * inputs..][..inputs]);
+        for (&dy, weights) in dy.iter().zip(weights.chunks_exact_mut(inputs.max(1))).take(outputs) {
+            L::descend(rate, dy, x, weights);
         }
     }
     if part != Part::Nothing {
-        for (b, &dy) in biases[..outputs].iter_mut().zip(&dy[..outputs]) {
+        for (b, &dy) in biases.iter_mut().zip(dy).take(outputs) {
             *b = L::splat(rate).mul_add(L::splat(dy + 0.0), L::splat(*b)).lane(0);
         }
     }
@@ -146,8 +167,8 @@ fn chain<'a, L: Lane>(start: f32, terms: impl Iterator<Item = (&'a f32, &'a f32)
 }
 
 #[inline(always)]
-fn store<L: Lane>(sums: &[L; EIGHT], to: &mut [f32]) {
-    for (sum, to) in sums.iter().zip(&mut to[..EIGHT]) {
+fn store<L: Lane>(sums: &[L; EIGHT], to: &mut [f32; EIGHT]) {
+    for (sum, to) in sums.iter().zip(to) {
         *to = sum.lane(0);
     }
 }

@@ -14,9 +14,11 @@ impl<In: Shaped> Layer<In> for () {
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("()")
     }
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &[f32], _: &mut Buffers, _: &mut [f32], _: &mut [f32]) {}
     fn visit<V: Visitor>(_: bool, _: &mut V) {}
 }
@@ -68,7 +70,8 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         B::segments(offset + A::PARAMS, next, visit);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
         let element = pass.columns * F::COLUMN;
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
@@ -78,7 +81,8 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         B::forward::<F>(&Pass { masks: pass.masks + A::MASKS, ..*pass }, second, x, second_tape, scratch);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
@@ -91,7 +95,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let element = pass.columns * F::COLUMN;
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
         let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
-        let (first_gradient, second_gradient) = gradient.split_at_mut(pass.scope.len(const { &A::LEAVES }));
+        let (first_gradient, second_gradient) = gradient.split_at_mut(pass.scope.len(const { &A::LEAVES }).min(gradient.len()));
         let inner = Self::inner::<In>(pass);
         B::backward::<F>(&inner, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch, second_gradient);
         if inner.wants_input_gradient {
@@ -99,7 +103,8 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         }
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn descend<F: Form>(
         pass: &Pass,
         rate: f32,
@@ -195,15 +200,18 @@ macro_rules! tuple {
             fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
                 <chain!($($name)+) as Layer<In>>::segments(offset, next, visit);
             }
-            #[inline]
+            #[cfg_attr(not(target_os = "none"), inline)]
+            #[cfg_attr(target_os = "none", inline(always))]
             fn forward<Lanes: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
                 <chain!($($name)+) as Layer<In>>::forward::<Lanes>(pass, parameters, x, tape, scratch);
             }
-            #[inline]
+            #[cfg_attr(not(target_os = "none"), inline)]
+            #[cfg_attr(target_os = "none", inline(always))]
             fn backward<Lanes: Form>(pass: &Pass, parameters: &[f32], x: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
                 <chain!($($name)+) as Layer<In>>::backward::<Lanes>(pass, parameters, x, tape, buffers, scratch, gradient);
             }
-            #[inline]
+            #[cfg_attr(not(target_os = "none"), inline)]
+            #[cfg_attr(target_os = "none", inline(always))]
             fn descend<Lanes: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], x: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]) {
                 <chain!($($name)+) as Layer<In>>::descend::<Lanes>(pass, rate, parameters, x, tape, buffers, scratch);
             }

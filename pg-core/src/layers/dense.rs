@@ -42,14 +42,16 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         visit(Segment::vector(SegmentKind::Bias, offset + OUT * inputs, OUT));
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
         let inputs = In::SHAPE.len();
         let x = &x[..inputs * pass.columns * F::COLUMN];
         forward::<F>(Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, tape);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
@@ -63,6 +65,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         let x = &x[..inputs * pass.columns * F::COLUMN];
         match pass.scope.part() {
             Part::Everything => weight_gradient::<F>(pass, inputs, OUT, x, buffers.dy, scratch, gradient),
+            Part::Biases if F::WEIGHT == 1 && F::COLUMN == 1 => scalar::bias_gradient(pass.adds, OUT, pass.columns, buffers.dy, gradient),
             Part::Biases => bias_gradient::<F>(pass, 1, &buffers.dy[..OUT * pass.columns * F::COLUMN], gradient),
             Part::Nothing => {}
         }
@@ -72,7 +75,8 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         }
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], x: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32]) {
         let inputs = In::SHAPE.len();
         let size = Size { rows: inputs, depth: OUT, columns: 1 };
@@ -132,13 +136,14 @@ fn input_gradient<F: Form>(size: Size, parameters: &[f32], dy: &[f32], dx: &mut 
 #[cfg_attr(not(target_os = "none"), inline(never))]
 #[cfg_attr(target_os = "none", inline(always))]
 fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], gradient: &mut [f32]) {
+    if F::WEIGHT == 1 && F::COLUMN == 1 {
+        let Some((weights, biases)) = gradient.split_at_mut_checked(inputs * outputs) else { return };
+        scalar::weight_gradient::<F::Value>(pass.adds, Size { rows: outputs, depth: inputs, columns: pass.columns }, dy, x, weights);
+        return scalar::bias_gradient(pass.adds, outputs, pass.columns, dy, biases);
+    }
     let (weights, biases) = gradient.split_at_mut(inputs * outputs);
     let stride = pass.columns * F::COLUMN;
     let adds = pass.adds;
-    if F::WEIGHT == 1 && F::COLUMN == 1 {
-        scalar::weight_gradient::<F::Value>(adds, Size { rows: outputs, depth: inputs, columns: stride }, dy, x, weights);
-        return scalar::bias_gradient(adds, outputs, stride, dy, biases);
-    }
     let size = Size { rows: outputs, depth: pass.samples, columns: 1 };
     // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
     // form is.

@@ -8,10 +8,11 @@
 use heapless::Deque;
 use pg_core::form::Samples;
 use pg_core::layers::{Buffers, Dense, Pass, Relu};
+use pg_core::loss::{Loss, Targets};
 use pg_core::model_file::Model;
 use pg_core::normalisation::Normalisation;
 use pg_core::perturbation::{Distribution, mirror, noise_scales, perturb};
-use pg_core::population::Population;
+use pg_core::population::{Batch, Population, Workspace};
 use pg_core::tuner::{Entry, FineTuner, Memory, Settings, plain_step};
 use pg_core::{Lane, Network, Sequential, Vector, zoo};
 use pg_embedded::{
@@ -151,6 +152,7 @@ fn pieces(lent: &mut Lent, stopwatch: &mut Stopwatch) {
     let (member, rest) = rest.split_at_mut(Net::PARAMS);
     let (gradient, velocity) = rest.split_at_mut(Net::PARAMS);
     let parameters = &mut *lent.parameters;
+    passes(parameters, gradient, velocity, stopwatch);
     let population = POPULATION.population;
     let stream = population.stream(1, 0, 0);
     let weights = Net::MACS as u32;
@@ -161,6 +163,20 @@ fn pieces(lent: &mut Lent, stopwatch: &mut Stopwatch) {
     let gaussian = stopwatch.ticks(|| perturb::<Net, Fpu>(Distribution::Gaussian, &stream, parameters, scales, member)).1;
     report("gaussian-member", weights, gaussian);
     report("update", 1, stopwatch.ticks(|| Fpu::step(-0.01, 0.9, gradient, &mut velocity[..Net::PARAMS], parameters)).1);
+}
+
+/// Forward and backward over a batch, what a step of a population is held against.
+#[inline(never)]
+fn passes(parameters: &[f32], gradient: &mut [f32], memory: &mut [f32], stopwatch: &mut Stopwatch) {
+    let (inputs, memory) = memory.split_at_mut(BATCH * Net::INPUT.len());
+    let inputs = &*inputs;
+    let mut workspace = Workspace::new::<Net, Samples<Fpu>>(BATCH, memory);
+    let loss = Loss::CrossEntropy { label_smoothing: 0.0 };
+    let batch = Batch { inputs, targets: Targets::Classes(&[0; BATCH]), samples: BATCH };
+    let (_, ticks) = stopwatch.ticks(|| {
+        Population::NONE.gradient::<Net, Samples<Fpu>>(&loss, 1, 0, parameters, &batch, &mut [], &mut [], &mut workspace, gradient)
+    });
+    report("pass-64-32-10", BATCH as u32, ticks);
 }
 
 fn report(name: &str, per: u32, ticks: Option<u32>) {
