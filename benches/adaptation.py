@@ -6,16 +6,15 @@
 
 vowel: trained on speakers 0-7; each of 8-14 gives 33 labelled samples and is tested on the other 33. digits: trained on mnist8x8, 200 labelled
 samples of the bundled digits, tested on their test part. hapt: a model of windows of the phone fixed to the belt; each user gives 80 % of the windows
-with the phone worn as he likes, and is tested on the rest. Means over --sessions draws (10, 5, 5). Needs NumPy.
+with the phone worn as he likes, and is tested on the rest. Means over --sessions draws (10, 5, 5).
 """
+import csv
 import gzip
 import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
-
-import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -33,23 +32,31 @@ def replay(program, model, data, samples, sessions, options):
 
 
 def idx(path):
+    """The rows of an IDX file of bytes."""
     raw = gzip.decompress(Path(path).read_bytes())
-    shape = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
-    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+    sizes = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
+    values, length = raw[4 + 4 * raw[3] :], len(raw[4 + 4 * raw[3] :]) // sizes[0]
+    return [list(values[i * length : (i + 1) * length]) for i in range(sizes[0])]
+
+
+def table(path, rows):
+    """A CSV file of rows whose last cell is the label."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([f"x{i}" for i in range(len(rows[0]) - 1)] + ["label"])
+        writer.writerows(rows)
 
 
 def vowel(program, folder, options):
     model = f"{folder}/vowel.pg"
     pg(program, ["train", "--data", "vowel", "--net", "mlp-9-24-11", "--out", model])
-    header, *lines = (ROOT / "pg-host/data/vowel/vowel.csv").read_text().splitlines()
-    rows = np.array([[float(cell) for cell in line.split(",")] for line in lines])
+    with open(ROOT / "pg-host/data/vowel/vowel.csv") as file:
+        rows = list(csv.reader(file))[1:]
     names = ["hid", "hId", "hEd", "hAd", "hYd", "had", "hOd", "hod", "hUd", "hud", "hed"]
     found = []
     for speaker in range(8, 15):
         path = f"{folder}/speaker{speaker}.csv"
-        mine = rows[rows[:, 0] == speaker]
-        text = "\n".join(",".join(str(v) for v in row[2:]) + "," + names[int(row[1])] for row in mine)
-        Path(path).write_text(",".join(header.split(",")[2:]) + ",label\n" + text + "\n")
+        table(path, [row[2:] + [names[int(row[1])]] for row in rows if int(row[0]) == speaker])
         found.append((f"speaker {speaker}", replay(program, model, path, 33, 10, options)))
     return found
 
@@ -63,11 +70,11 @@ def digits(program, folder, options, mnist):
 def hapt(program, folder, options, path, model):
     values, labels, users = (idx(f"{path}/t10k-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1", "users-idx1"))
     found = []
-    for user in np.unique(users):
-        mine = users == user
-        data = f"{folder}/user{user}.npz"
-        np.savez(data, x_train=values[mine].reshape(-1, 3, 1, 64), y_train=labels[mine])
-        found.append((f"user {user}", replay(program, model, data, int(0.8 * mine.sum()), 5, options)))
+    for user in sorted({user for [user] in users}):
+        mine = [window + label for window, label, [other] in zip(values, labels, users) if other == user]
+        data = f"{folder}/user{user}.csv"
+        table(data, mine)
+        found.append((f"user {user}", replay(program, model, data, int(0.8 * len(mine)), 5, ["--as", "3x1x64", *options])))
     return found
 
 
@@ -88,7 +95,7 @@ def main():
             found = hapt(program, folder, options, named["--hapt"], named["--model"])
     for name, session in found:
         print(f"{name:12} {100 * session['accuracy_before']:6.1f} % -> {100 * session['accuracy_after']:6.1f} %")
-    before, after = (100 * np.mean([session[key] for _, session in found]) for key in ("accuracy_before", "accuracy_after"))
+    before, after = (100 * sum(session[key] for _, session in found) / len(found) for key in ("accuracy_before", "accuracy_after"))
     print(f"{'mean':12} {before:6.1f} % -> {after:6.1f} %")
 
 

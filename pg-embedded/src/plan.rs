@@ -5,7 +5,7 @@
 //! ```
 //! use pg_embedded::{BOARD, MemoryPlan};
 //! const PLAN: MemoryPlan<2> = MemoryPlan([("activations", 400), ("stack", 4096)]);
-//! const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize);
+//! const _: () = PLAN.check(BOARD);
 //! PLAN.print(BOARD);
 //! ```
 
@@ -36,6 +36,14 @@ impl<const ROWS: usize> MemoryPlan<ROWS> {
             row += 1;
         }
         sum
+    }
+
+    /// Ends the build, in a constant, when the plan exceeds the board's RAM.
+    ///
+    /// # Panics
+    /// Then.
+    pub const fn check(&self, board: Board) {
+        assert!(self.bytes() <= board.ram.bytes as usize, "the network does not fit the board's RAM");
     }
 
     /// Prints the rows and their sums and the board's RAM, in bytes, each line after `title`: `ram parameters 9640`.

@@ -31,7 +31,7 @@ const PLAN: MemoryPlan<4> = MemoryPlan([
     ("scratch", size_of::<[f32; Net::SCRATCH]>()),
     ("stack", 4 << 10),
 ]);
-const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize, "the network does not fit the board's RAM");
+const _: () = PLAN.check(BOARD);
 
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {

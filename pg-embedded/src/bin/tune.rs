@@ -19,7 +19,7 @@ static SAMPLES: &[u8] = include_bytes!("../../samples/digits.bin");
 const STEPS: u32 = 200;
 const SEED: u64 = 1;
 
-const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize, "the tuner does not fit the board's RAM");
+const _: () = PLAN.check(BOARD);
 
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {
