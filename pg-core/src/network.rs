@@ -169,9 +169,9 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     }
 
     fn load(stored: Floats, parameters: &mut [f32]) {
-        assert!(stored.len() == Self::STORED, "as many parameters as a model file of this network has");
+        debug_assert!(stored.len() == Self::STORED, "as many parameters as a model file of this network has");
         if Self::STORED == Self::PARAMS {
-            stored.copy_into(&mut parameters[..Self::PARAMS]);
+            parameters.iter_mut().zip(stored.iter()).for_each(|(parameter, stored)| *parameter = stored);
         } else {
             Layers::load(stored, parameters, 0);
         }

@@ -147,7 +147,8 @@ fn perturb_by_bits<N: Network, L: Lane>(stream: &Stream, parameters: &[f32], sca
                 let bytes = group.1.get(first % GROUP / 8..).unwrap_or(&[]);
                 let whole = if first.is_multiple_of(8) { bytes.len().min(from.len() / 8) } else { 0 };
                 let length = if whole > 0 { 8 * whole } else { 1 };
-                let ((from_now, from_then), (to_now, to_then)) = (from.split_at(length), to.split_at_mut(length.min(to.len())));
+                let ((from_now, from_then), (to_now, to_then)) =
+                    (from.split_at(length.min(from.len())), to.split_at_mut(length.min(to.len())));
                 if whole > 0 {
                     L::add_signs(scale, bytes.get(..whole).unwrap_or(&[]), from_now, to_now);
                 } else {

@@ -40,7 +40,7 @@ use self::samples::{Census, Ring};
 use crate::form::{Form, Samples};
 use crate::lane::Lane;
 use crate::layers::{Buffers, Draw, Mode, Pass, Scope, SegmentKind};
-use crate::loss::{Loss, Targets};
+use crate::loss::{Targets, cross_entropy};
 use crate::network::Network;
 use crate::normalisation::Normalisation;
 use crate::optimiser::Sgd;
@@ -190,8 +190,6 @@ pub struct FineTuner<'a, N, L, S, const BATCH: usize> {
 
 /// Without a table: 1 KB less flash.
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
-
-const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
 
 impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S, BATCH> {
     /// A tuner at its first step.
@@ -432,10 +430,11 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             let pass = Pass { samples: count, ..Pass::infer(BATCH, columns::<L, BATCH>()) };
             let Workspace { tape, buffers, scratch, .. } = &mut self.workspace;
             let tape = cut(tape, tape_len::<N, L, BATCH>())?;
-            forward::<N, L>(&pass, self.parameters, tape, scratch);
+            let scratch = cut(scratch, scratch_len::<N, L, BATCH>())?;
+            forward::<N, L>(&pass, self.parameters.get(..N::PARAMS)?, tape, scratch);
             let y = outputs::<N, L, BATCH>(tape)?;
             let dy = cut(buffers.dy, N::OUTPUTS * element::<L, BATCH>())?;
-            let sums = LOSS.gradient::<Samples<L>>(&pass, N::OUTPUTS, BATCH, Targets::Classes(&labels), y, dy);
+            let sums = cross_entropy::<Samples<L>>(&pass, N::OUTPUTS, BATCH, 0.0, Targets::Classes(&labels), y, dy);
             sum += sums[0];
             for (n, &label) in labels.iter().enumerate().take(count) {
                 right += u32::from(most_probable::<N>(y, n, element::<L, BATCH>()) == label);
@@ -517,7 +516,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             Buffers { dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?, dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())? };
         forward::<N, L>(&pass, weights, tape, scratch);
         let y = outputs::<N, L, BATCH>(tape)?;
-        let sums = LOSS.gradient::<Samples<L>>(&pass, N::OUTPUTS, BATCH, Targets::Classes(labels), y, buffers.dy);
+        let sums = cross_entropy::<Samples<L>>(&pass, N::OUTPUTS, BATCH, 0.0, Targets::Classes(labels), y, buffers.dy);
         if !sums[0].is_finite() {
             return None;
         }
@@ -575,7 +574,7 @@ pub fn plain_step<N: Network, L: Lane>(
 ) -> Option<f32> {
     N::forward::<Samples<L>>(pass, parameters, tape, scratch);
     let y = piece(tape, N::TAPE - N::OUTPUTS, N::OUTPUTS)?;
-    let [loss, ..] = LOSS.gradient::<Samples<L>>(pass, N::OUTPUTS, 1, Targets::Classes(label), y, buffers.dy);
+    let [loss, ..] = cross_entropy::<Samples<L>>(pass, N::OUTPUTS, 1, 0.0, Targets::Classes(label), y, buffers.dy);
     if !loss.is_finite() {
         return None;
     }
