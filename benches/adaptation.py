@@ -47,24 +47,35 @@ def table(path, rows):
         writer.writerows(rows)
 
 
-def vowel(program, folder, options):
+def speakers(program, folder):
+    """A model of speakers 0-7, and the file of each other speaker."""
     model = f"{folder}/vowel.pg"
     pg(program, ["train", "--data", "vowel", "--net", "mlp-9-24-11", "--out", model])
     with open(ROOT / "pg-host/data/vowel/vowel.csv") as file:
         rows = list(csv.reader(file))[1:]
     names = ["hid", "hId", "hEd", "hAd", "hYd", "had", "hOd", "hod", "hUd", "hud", "hed"]
-    found = []
+    files = []
     for speaker in range(8, 15):
         path = f"{folder}/speaker{speaker}.csv"
         table(path, [row[2:] + [names[int(row[1])]] for row in rows if int(row[0]) == speaker])
-        found.append((f"speaker {speaker}", replay(program, model, path, 33, 10, options)))
-    return found
+        files.append((f"speaker {speaker}", path))
+    return model, files
+
+
+def vowel(program, folder, options):
+    model, files = speakers(program, folder)
+    return [(name, replay(program, model, path, 33, 10, options)) for name, path in files]
+
+
+def train_digits(program, folder, mnist):
+    """A model of other digits."""
+    model = f"{folder}/mnist.pg"
+    pg(program, ["train", "--data", mnist, "--net", "mlp-64-32-10", "--epochs", "4", "--out", model])
+    return model
 
 
 def digits(program, folder, options, mnist):
-    model = f"{folder}/mnist.pg"
-    pg(program, ["train", "--data", mnist, "--net", "mlp-64-32-10", "--epochs", "4", "--out", model])
-    return [("digits", replay(program, model, "digits", 200, 5, options))]
+    return [("digits", replay(program, train_digits(program, folder, mnist), "digits", 200, 5, options))]
 
 
 def hapt(program, folder, options, path, model):
@@ -99,4 +110,5 @@ def main():
     print(f"{'mean':12} {before:6.1f} % -> {after:6.1f} %")
 
 
-main()
+if __name__ == "__main__":
+    main()

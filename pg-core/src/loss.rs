@@ -103,6 +103,7 @@ fn occupant<F: Form>(pass: &Pass, column: usize, lane: usize) -> Option<(usize, 
 const ZEROS: [f32; MAX_LANES] = [0.0; MAX_LANES];
 
 /// [`Loss::CrossEntropy`]. It is called where no panic may be reached.
+#[cfg_attr(target_os = "none", inline(always))] // where sizes are constants, no check of a bound is left
 pub(crate) fn cross_entropy<F: Form>(
     pass: &Pass,
     classes: usize,

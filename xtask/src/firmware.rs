@@ -72,6 +72,14 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
     Ok(())
 }
 
+/// Builds one program for a board, in the form that prints, and returns its ELF file.
+pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<PathBuf> {
+    let mut command = toolchain.cargo("build", &directory());
+    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "semihosting", "--bin", program]);
+    run(command.env("PG_BOARD", board.name).current_dir(workspace()))?;
+    Ok(directory().join(board.target).join("firmware").join(program))
+}
+
 /// Builds the program that links only if no panic can be reached in the tuner and the decoder of models.
 pub fn build_no_panic(board: &Board, toolchain: &Toolchain) -> Result<()> {
     let mut command = toolchain.cargo("build", &directory());

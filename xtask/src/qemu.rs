@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     board::Board,
     emulator::Emulator,
-    firmware::{FIRMWARE, LARGE, STEPS, build, elf, programs, static_bytes},
+    firmware::{FIRMWARE, LARGE, STEPS, build_one, elf, programs, static_bytes},
     places::workspace,
     toolchain::{Toolchain, host_cargo},
 };
@@ -56,9 +56,9 @@ pub fn run_board(emulator: &Emulator, board: &Board, full: bool) -> Result<()> {
 /// The counts that [`STEPS`] prints on a board, in instructions for each sample and member, weight or step: a name and a number. Virtual time
 /// is so fine that cores without an FPU do not outrun the counter; a count is then exact to a few instructions.
 pub fn counts(emulator: &Emulator, board: &Board, toolchain: &Toolchain) -> Result<Vec<(String, f64)>> {
-    build(board, toolchain)?;
+    let elf = build_one(board, toolchain, STEPS)?;
     let shift = if board.target.ends_with("eabihf") { ICOUNT_SHIFT } else { 4 };
-    let lines = run_with(emulator, board, &elf(board, STEPS, true), shift)?;
+    let lines = run_with(emulator, board, &elf, shift)?;
     let count = |line: &String| match line.split(' ').collect::<Vec<_>>()[..] {
         ["count", name, "per", per, "ticks", ticks] => {
             Some((name.to_string(), ticks.parse::<f64>().ok()? / ticks_per_instruction(board, shift) / per.parse::<f64>().ok()?))
