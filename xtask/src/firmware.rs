@@ -28,7 +28,7 @@ pub fn programs(board: &Board) -> &'static [&'static str] {
     match (board.target.ends_with("eabihf"), board.ram.bytes) {
         (true, 0x8_0000..) => all,
         (true, _) => &all[..4],
-        _ => &all[..3],
+        _ => &all[..2],
     }
 }
 
@@ -57,7 +57,7 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
         let mut command = toolchain.cargo("build", &directory());
         command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware"]);
         let large = programs(board).contains(&LARGE);
-        let features = [(semihosting, "semihosting"), (large, LARGE)];
+        let features = [(semihosting, "semihosting"), (large, LARGE), (programs(board).contains(&TUNE), "tuning")];
         let features: Vec<&str> = features.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature).collect();
         command.args(["--features", &features.join(",")]);
         command.env("PG_BOARD", board.name).current_dir(workspace());
@@ -75,7 +75,7 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
 /// Builds one program for a board, in the form that prints, and returns its ELF file.
 pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<PathBuf> {
     let mut command = toolchain.cargo("build", &directory());
-    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "semihosting", "--bin", program]);
+    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "semihosting,tuning", "--bin", program]);
     run(command.env("PG_BOARD", board.name).current_dir(workspace()))?;
     Ok(directory().join(board.target).join("firmware").join(program))
 }

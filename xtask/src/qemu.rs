@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     board::Board,
     emulator::Emulator,
-    firmware::{FIRMWARE, LARGE, STEPS, build_one, elf, programs, static_bytes},
+    firmware::{FIRMWARE, LARGE, STEPS, TUNE, build_one, elf, programs, static_bytes},
     places::workspace,
     toolchain::{Toolchain, host_cargo},
 };
@@ -89,6 +89,7 @@ fn same_on_the_desktop(program: &str, board: &Board, lines: &[String]) -> Result
     let mut command = host_cargo("run");
     command.args(["--quiet", "--release", "--package", "pg-embedded", "--bin", program]);
     command.args((program == LARGE).then_some("--features=lenet"));
+    command.args([STEPS, TUNE].contains(&program).then_some("--features=tuning"));
     let output = command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{program} ended with {} on the desktop", output.status);
     let desktop = String::from_utf8(output.stdout).context("the desktop's output is no text")?;
