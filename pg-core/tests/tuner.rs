@@ -6,13 +6,14 @@ use pg_core::layers::Scope;
 use pg_core::loss::{Loss, Targets};
 use pg_core::normalisation::Normalisation;
 use pg_core::optimiser::Sgd;
-use pg_core::perturbation::Distribution;
-use pg_core::population::{Batch, Population, Workspace};
+use pg_core::perturbation::{Distribution, Noise, NoiseTargets, ScaleRule};
+use pg_core::population::{Batch, BatchMode, Combine, Population, RhoCourse, RhoSchedule, Workspace};
 use pg_core::tuner::{Entry, FineTuner, Memory, Settings, State, TuneError};
 use pg_core::zoo::{Conv1d3x64, Mlp9x24x11, Mlp64x32x10};
 use pg_core::{Lane, Network, f32x4, f32x8, f32x16};
 
-const POPULATION: Population = Population { members: 4, rho: 0.3, distribution: Distribution::Rademacher, antithetic: true };
+const POPULATION: Population =
+    Population { noise: Noise { distribution: Distribution::Rademacher, ..Noise::new(0.3) }, ..Population::new(4, 0.3) };
 const NORMALISATION: (&[f32], &[f32]) = (&[8.0], &[0.125]);
 
 /// A tuner's memory, owned.
@@ -67,7 +68,9 @@ fn a_session_has_the_same_bits_in_every_lane_width() {
     let settings = Settings { population: POPULATION, hold_out: 4, patience: 0, weight_decay: 0.0, ..Settings::DEFAULT };
     for settings in [
         settings,
-        Settings { population: Population { distribution: Distribution::Gaussian, ..POPULATION }, ..settings },
+        Settings { population: Population::new(4, 0.3), ..settings },
+        Settings { population: with_noise(Noise { distribution: Distribution::Uniform, ..POPULATION.noise }), ..settings },
+        Settings { population: with_noise(Noise { rho: 0.01, scale: ScaleRule::Absolute, ..POPULATION.noise }), ..settings },
         Settings { population: Population::NONE, weight_decay: 0.01, ..settings },
         Settings { scope: Scope::last(1, &Mlp64x32x10::LEAVES), ..settings },
         Settings { scope: Scope::of(1), ..settings },
@@ -101,6 +104,32 @@ fn a_step_without_a_gradient_in_memory_has_the_bits_of_one_with_it() {
 }
 
 /// A step is the population gradient of the desktop's engine, then its optimiser.
+const fn with_noise(noise: Noise) -> Population {
+    Population { noise, ..POPULATION }
+}
+
+#[test]
+fn populations_that_a_device_does_not_make_are_refused() {
+    type Net = Mlp64x32x10;
+    let noise = POPULATION.noise;
+    for population in [
+        with_noise(Noise { distribution: Distribution::RankOne, ..noise }),
+        with_noise(Noise { scale: ScaleRule::Weight, ..noise }),
+        with_noise(Noise { scale: ScaleRule::FilterExact, ..noise }),
+        with_noise(Noise { targets: NoiseTargets { biases: true, ..NoiseTargets::WEIGHTS }, ..noise }),
+        Population { batch: BatchMode::Split, ..POPULATION },
+        Population { batch: BatchMode::Fresh, ..POPULATION },
+        Population { schedule: RhoSchedule { course: RhoCourse::CosineUp, ..RhoSchedule::CONSTANT }, ..POPULATION },
+        Population { combine: Combine::Clean { lambda: 0.5 }, ..POPULATION },
+        Population { combine: Combine::Softmax { tau: 1.0 }, ..POPULATION },
+    ] {
+        let mut owned = Owned::<u8>::new::<Net>(initial::<Net>());
+        let settings = Settings { population, ..Settings::DEFAULT };
+        let refused = FineTuner::<Net, f32, u8, 8>::new(owned.lend(), Normalisation::NONE, settings, 9).err();
+        assert_eq!(refused, Some(TuneError::Population), "{population:?}");
+    }
+}
+
 #[test]
 fn a_step_is_the_population_gradient_and_one_update() {
     type Net = Mlp64x32x10;
@@ -127,7 +156,7 @@ fn a_step_is_the_population_gradient_and_one_update() {
         let (mut scales, mut weights, mut gradient) = (vec![0.0; Net::FILTERS], vec![0.0; Net::PARAMS], vec![0.0; Net::PARAMS]);
         let mut memory = vec![0.0; Workspace::len::<Net, Samples<f32x8>>(8)];
         let mut workspace = Workspace::new::<Net, Samples<f32x8>>(8, &mut memory);
-        let loss = population
+        let estimate = population
             .gradient::<Net, Samples<f32x8>>(
                 &Loss::CrossEntropy { label_smoothing: 0.0 },
                 9,
@@ -143,7 +172,7 @@ fn a_step_is_the_population_gradient_and_one_update() {
         let sgd = Sgd { momentum: settings.momentum, nesterov: false, weight_decay: 0.0 };
         sgd.step::<f32x8>(settings.rate, &gradient, &mut vec![0.0; Net::PARAMS], &mut parameters);
         best.replace(());
-        assert_eq!(losses, [loss.to_bits()]);
+        assert_eq!(losses, [estimate.loss.to_bits()]);
         assert_eq!(found, parameters.iter().map(|p| p.to_bits()).collect::<Vec<_>>());
     }
 }

@@ -6,6 +6,7 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `large` | the programs `lenet` and `folded`, for boards with 512 KB of RAM |
+//! | `tuning` | the programs `steps` and `tune`, which learn, for boards with an FPU |
 //! | `no-panic` | a program in which a panic can be reached does not link: for `no-panic`, which proves it of the tuner, and `no-panic-link` alone |
 //! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
 //!

@@ -6,7 +6,17 @@
 //! use pg_embedded::{BOARD, MemoryPlan};
 //! const PLAN: MemoryPlan<2> = MemoryPlan([("activations", 400), ("stack", 4096)]);
 //! const _: () = PLAN.check(BOARD);
-//! PLAN.print(BOARD);
+//! PLAN.print("ram", BOARD);
+//! ```
+//!
+//! Training 101,770 parameters in 16 KB of RAM does not compile: "the network does not fit the board's RAM".
+//!
+//! ```compile_fail,E0080
+//! use pg_core::{Network, tuner::Settings, zoo::Mlp784x128x10 as Net};
+//! use pg_embedded::{Fpu, MemoryPlan, board};
+//! const TUNER: usize = 4 * Settings::DEFAULT.needs().sizes::<Net, Fpu, 8>().sum();
+//! const PLAN: MemoryPlan<2> = MemoryPlan([("parameters", 4 * Net::PARAMS), ("tuner", TUNER)]);
+//! const _: () = PLAN.check(board::named("microbit"));
 //! ```
 
 use crate::{board::Board, console::Line};

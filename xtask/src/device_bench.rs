@@ -17,8 +17,8 @@ use crate::{
     toolchain::Toolchain,
 };
 
-/// A Cortex-M0, M3, M4F and M7.
-const BOARDS: [&str; 4] = ["microbit", "lm3s6965evb", "mps2-an386", "mps2-an500"];
+/// A Cortex-M4F and M7. Without an FPU the program is larger than the smallest flash.
+const BOARDS: [&str; 2] = ["mps2-an386", "mps2-an500"];
 
 /// The board of the bars.
 const JUDGE: &str = "mps2-an386";

@@ -28,7 +28,7 @@ pub fn programs(board: &Board) -> &'static [&'static str] {
     match (board.target.ends_with("eabihf"), is_large(board)) {
         (true, true) => all,
         (true, false) => &all[..4],
-        _ => &all[..3],
+        _ => &all[..2],
     }
 }
 
@@ -61,7 +61,7 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
     for semihosting in [false, true] {
         let mut command = toolchain.cargo("build", &directory());
         command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware"]);
-        let features = [(semihosting, "semihosting"), (is_large(board), LARGE)];
+        let features = [(semihosting, "semihosting"), (is_large(board), LARGE), (programs(board).contains(&TUNE), "tuning")];
         let features: Vec<&str> = features.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature).collect();
         command.args(["--features", &features.join(",")]);
         command.env("PG_BOARD", board.name).current_dir(workspace());
@@ -79,7 +79,7 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
 /// Builds one program for a board, in the form that prints, and returns its ELF file.
 pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<PathBuf> {
     let mut command = toolchain.cargo("build", &directory());
-    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "semihosting", "--bin", program]);
+    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "semihosting,tuning", "--bin", program]);
     run(command.env("PG_BOARD", board.name).current_dir(workspace()))?;
     Ok(directory().join(board.target).join("firmware").join(program))
 }

@@ -35,7 +35,7 @@ Usage: cargo xtask <command>
   compile-times   times a clean release build of the desktop's program, then each network alone: seconds, and seconds of computing
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
                   with ticks turned into instructions
-  device-bench    counts the instructions of learning on a Cortex-M0, M3, M4F and M7 in QEMU, prints a table (--json: one object) and
+  device-bench    counts the instructions of learning on a Cortex-M4F and M7 in QEMU, prints a table (--json: one object) and
                   holds it against the bars and xtask/device-bench.json (--accept: writes that anew)
 
 A skipped step is printed with its reason; with CI=true in the environment it is an error.

@@ -88,7 +88,7 @@ const PLAN_TOLERANCE: u64 = 512;
 fn same_on_the_desktop(program: &str, board: &Board, lines: &[String]) -> Result<()> {
     let mut command = host_cargo("run");
     command.args(["--quiet", "--release", "--package", "pg-embedded", "--bin", program]);
-    command.arg(format!("--features={LARGE}"));
+    command.arg(format!("--features={LARGE},tuning"));
     let output = command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{program} ended with {} on the desktop", output.status);
     let desktop = String::from_utf8(output.stdout).context("the desktop's output is no text")?;
