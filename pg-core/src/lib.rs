@@ -6,7 +6,7 @@
 //!
 //! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
 //! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`];
-//! [`link`] and [`store`] serve a device that learns after deployment.
+//! [`tuner`], [`link`] and [`store`] serve a device that learns after deployment.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -31,6 +31,7 @@ pub mod sam;
 pub mod schedule;
 pub mod shape;
 pub mod store;
+pub mod tuner;
 pub mod zoo;
 
 mod kernels;

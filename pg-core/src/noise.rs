@@ -68,11 +68,30 @@ pub(crate) fn philox_eights<const EIGHTS: usize>(counter: [u32; 4], key: [u32; 2
     [c0, c1, c2, c3]
 }
 
+/// The sign of the lowest bit.
+#[inline(always)]
+pub(crate) const fn sign(word: u32) -> f32 {
+    f32::from_bits(1.0f32.to_bits() | word << 31)
+}
+
+/// The signs of four bits, for a processor that makes them from a table.
+pub const SIGNS: [[f32; 4]; 16] = {
+    let mut signs = [[1.0; 4]; 16];
+    let mut i = 0;
+    while i < 64 {
+        if (i / 4) >> (i % 4) & 1 == 1 {
+            signs[i / 4][i % 4] = -1.0;
+        }
+        i += 1;
+    }
+    signs
+};
+
 /// The bits of a word as signs. A function of its own, or the compiler runs the lanes over the words and scatters.
 #[inline(never)]
 fn write_signs(word: u32, signs: &mut [f32]) {
     for (bit, sign) in (0..32).zip(signs) {
-        *sign = f32::from_bits(1.0f32.to_bits() | (word >> bit) << 31);
+        *sign = self::sign(word >> bit);
     }
 }
 
@@ -150,8 +169,6 @@ impl Stream {
     /// Elements `128·group ..` as standard normals; `out` is a whole number of groups. Elements `32w + b` and `32w + 16 + b` of a group
     /// come from word `w` of block `16·group + b`, by `box_muller`.
     ///
-    /// # Panics
-    /// When `out` is not a whole number of groups.
     #[inline(never)]
     pub fn normals<L: Lane>(&self, group: u32, out: &mut [f32]) {
         self.pairs::<L>(group, out, box_muller);
@@ -159,9 +176,6 @@ impl Stream {
 
     /// Elements `128·group ..` as uniform numbers with mean 0 and variance 1, from the words that [`Stream::normals`] takes; `out` is a whole
     /// number of groups.
-    ///
-    /// # Panics
-    /// When `out` is not a whole number of groups.
     #[inline(never)]
     pub fn uniforms<L: Lane>(&self, group: u32, out: &mut [f32]) {
         self.pairs::<L>(group, out, uniform);
@@ -171,7 +185,7 @@ impl Stream {
     /// a quarter faster than group by group.
     #[inline(always)]
     fn pairs<L: Lane>(&self, group: u32, out: &mut [f32], two: impl Fn(L::Bits) -> [L; 2]) {
-        assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
+        debug_assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
         let first = group.wrapping_mul(BLOCKS as u32);
         for (block, out) in (0..).step_by(BLOCKS).zip(out.chunks_exact_mut(GROUP)) {
             for b in (0..BLOCKS).step_by(L::LANES) {
@@ -193,18 +207,20 @@ impl Stream {
 
     /// Elements `128·group ..` as random signs, 1 or -1: element `i` is bit `i mod 32` of word `i / 32` of block `group`. `out` is a whole
     /// number of groups.
-    ///
-    /// # Panics
-    /// When it is not.
     #[inline(never)]
     pub fn signs(&self, group: u32, out: &mut [f32]) {
-        assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
+        debug_assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
         for (group, out) in (group..).zip(out.chunks_exact_mut(GROUP)) {
             let words = self.block(group);
             for (w, signs) in out.chunks_exact_mut(32).enumerate() {
                 write_signs(words[w], signs);
             }
         }
+    }
+
+    /// The signs of one group as bits, the first the lowest of the first byte: a set bit is -1.
+    pub(crate) fn sign_bits(&self, group: u32) -> [u8; GROUP / 8] {
+        bytemuck::cast(self.block(group).map(u32::to_le))
     }
 
     /// Random words for the masks of `layer`: one Philox block for each lane, that of `sample` and those behind it.

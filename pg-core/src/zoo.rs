@@ -45,6 +45,10 @@ const _: () = assert!(Mlp784x128x10Dropout::PARAMS == 101_770);
 pub type Mlp9x24x11 = Sequential<Vector<9>, (Dense<24>, Relu, Dense<11>)>;
 const _: () = assert!(Mlp9x24x11::PARAMS == 515);
 
+/// `mlp-192-32-6`: windows of three channels, one hidden layer: six activities.
+pub type Mlp192x32x6 = Sequential<Image<3, 1, 64>, (Flatten, Dense<32>, Relu, Dense<6>)>;
+const _: () = assert!(Mlp192x32x6::PARAMS == 6_374);
+
 /// A convolution without change of size behind a batch norm and before a ReLU, as most stems and bodies have it.
 type Normed<const OUT: usize, const KERNEL: usize, const STRIDE: usize, const PADDING: usize> =
     (Conv2d<OUT, KERNEL, STRIDE, PADDING>, BatchNorm, Relu);

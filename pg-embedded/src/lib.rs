@@ -6,6 +6,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `large` | the programs `lenet` and `folded`, for boards with 512 KB of RAM |
+//! | `tuning` | the programs `steps` and `tune`, which learn, for boards with an FPU |
+//! | `no-panic` | a program in which a panic can be reached does not link: for `no-panic`, which proves it of the tuner, and `no-panic-link` alone |
 //! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
 //!
 //! | variable at build time | what it chooses |
@@ -21,6 +23,7 @@ pub mod console;
 mod fpu;
 mod plan;
 mod stopwatch;
+pub mod tuning;
 
 pub use classify::{Memory, classify, ticks_of};
 pub use fpu::{Fpu, fused_multiply_add, square_root};

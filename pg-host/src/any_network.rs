@@ -7,16 +7,18 @@ use std::marker::PhantomData;
 use pg_core::floats::Floats;
 use pg_core::form::{Form, Samples, Scalar};
 use pg_core::initialise::Initialise;
-use pg_core::layers::Segment;
+use pg_core::layers::{Leaves, Segment};
 use pg_core::model_file::{Model, ModelError};
 use pg_core::network::{Foldable, Folded};
 use pg_core::perturbation::mirror;
 use pg_core::population::{Population, SHARD, Workspace, estimate, infer};
+use pg_core::tuner::TuneError;
 use pg_core::{Network, Shape, Widest};
 
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 use crate::profile::Profile;
+use crate::replay::{Session, Tuned};
 
 /// Samples of a training step on a device, for [`Sizes::training_ram_bytes`].
 pub const DEVICE_BATCH: usize = 8;
@@ -93,6 +95,15 @@ pub trait AnyNetwork: Send + Sync {
 
     /// What makes the members of a step and drops them, as one thread makes them: to measure what noise costs.
     fn make_members(&self, population: Population, seed: u64) -> MakeMembers;
+
+    /// Its layers with parameters.
+    fn leaves(&self) -> Leaves;
+
+    /// Runs a fine-tuning session as a device does.
+    ///
+    /// # Errors
+    /// When the tuner refuses the settings or a sample.
+    fn tune(&self, session: &Session) -> Result<Tuned, TuneError>;
 }
 
 /// Makes the members of a step around the parameters.
@@ -197,6 +208,14 @@ impl<N: Foldable> AnyNetwork for Known<N> {
                 }
             }
         })
+    }
+
+    fn leaves(&self) -> Leaves {
+        N::LEAVES
+    }
+
+    fn tune(&self, session: &Session) -> Result<Tuned, TuneError> {
+        session.run::<N>()
     }
 }
 

@@ -67,5 +67,6 @@ pub fn zoo() -> Vec<Entry> {
         Entry::new::<zoo::Shufflenet32>("shufflenet-32", "shufflenet"),
         Entry::new::<zoo::Conv1d3x64>("conv1d-3x64", "conv1d"),
         Entry::new::<zoo::Conv1d6x128>("conv1d-6x128", "conv1d"),
+        Entry::new::<zoo::Mlp192x32x6>("mlp-192-32-6", "mlp"),
     ]
 }

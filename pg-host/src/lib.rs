@@ -40,6 +40,7 @@ pub mod parts;
 pub mod plots;
 pub mod profile;
 pub mod progress;
+pub mod replay;
 pub mod sheet;
 pub mod statistics;
 pub mod study;

@@ -10,6 +10,7 @@ use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
 use pg_core::population::BatchMode;
 use pg_core::schedule::{Course, Schedule};
+use pg_core::tuner::Settings;
 use serde::{Serialize, Serializer};
 
 use crate::augmentation::Augmentation;
@@ -17,6 +18,7 @@ use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
 use crate::method::MethodOptions;
 use crate::model::one_line;
+use crate::replay::{BATCHES, MOST_SAMPLES as MOST_RING};
 use crate::study::Shard;
 use crate::training::Recipe;
 
@@ -36,6 +38,68 @@ pub struct DataOptions {
     pub csv: CsvOptions,
     /// Read each sample as this shape; without it as the files say, or as the network takes it.
     pub shape: Option<Shape>,
+}
+
+/// What `replay` is to compute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplayOptions {
+    /// The model file that the device starts from.
+    pub model: PathBuf,
+    /// The data; without it those that the model was trained on.
+    pub data: Option<DataOptions>,
+    /// Which part the labelled samples are of.
+    pub part: Part,
+    /// How many labelled samples the device gets.
+    pub samples: usize,
+    /// The seed by which they are drawn, class by class; the first in the file without it.
+    pub draw: Option<u64>,
+    /// How many sessions, each with the next draw and seed.
+    pub sessions: u32,
+    /// The most steps of a session.
+    pub steps: u32,
+    /// Samples in a step.
+    pub batch: usize,
+    /// How it learns; the scope is that of `last` and `biases`.
+    pub settings: Settings,
+    /// Only the last so many layers with parameters learn.
+    pub last: Option<u32>,
+    /// Only biases and gains learn.
+    pub biases: bool,
+    /// The seed of noise and replay.
+    pub seed: u64,
+    /// Print what the device prints.
+    pub log: bool,
+    /// Print JSON.
+    pub json: bool,
+}
+
+impl ReplayOptions {
+    /// Whether the options make sense.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: one sentence.
+    pub fn check(&self) -> Result<(), Failure> {
+        let usage = |sentence: String| Err(Failure::Usage(sentence));
+        if !(1..=MOST_RING).contains(&self.samples) {
+            return usage(format!("--samples must be from 1 to {MOST_RING}"));
+        }
+        if !BATCHES.contains(&self.batch) {
+            return usage(format!("--batch must be one of {}", BATCHES.map(|batch| batch.to_string()).join(", ")));
+        }
+        if self.steps == 0 || self.sessions == 0 {
+            return usage("--steps and --sessions must be at least 1".into());
+        }
+        if self.last == Some(0) {
+            return usage("--last must be at least 1: with no layer there is nothing to learn".into());
+        }
+        if self.sessions > 1 && self.log {
+            return usage("--log prints one session, so it goes with --sessions 1".into());
+        }
+        if self.settings.population.members > MOST_MEMBERS {
+            return usage(format!("--population must be at most {MOST_MEMBERS}"));
+        }
+        Ok(())
+    }
 }
 
 /// The kinds of optimisers, with their usual constants.

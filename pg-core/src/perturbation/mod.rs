@@ -3,6 +3,7 @@
 //! The noise of parameter `i` is element `i` of its pair's stream, whatever else gets noise.
 
 mod distribution;
+pub(crate) mod plain;
 pub mod rank_one;
 mod scale;
 mod targets;
@@ -59,8 +60,9 @@ impl Noise {
         let mut next = 0;
         N::segments(&mut |segment| {
             if segment.kind == SegmentKind::Weight {
-                for filter in parameters[segment.range()].chunks_exact(segment.fan_in) {
-                    scales[next] = self.scale.factor::<L>(self.rho, filter);
+                for filter in parameters.get(segment.range()).unwrap_or(&[]).chunks_exact(segment.fan_in.max(1)) {
+                    let Some(scale) = scales.get_mut(next) else { return };
+                    *scale = self.scale.factor::<L>(self.rho, filter);
                     next += 1;
                 }
             }
@@ -131,6 +133,9 @@ impl Noise {
 
     /// Writes the first member of the pair that `stream` stands for, θ+ε; `member` has `N::PARAMS` elements.
     pub fn perturb<N: Network, L: Lane>(&self, stream: &Stream, parameters: &[f32], scales: &[f32], member: &mut [f32]) {
+        if L::LANES == 1 && self.is_plain() && self.rho != 0.0 {
+            return plain::perturb::<N, L>(self.distribution, stream, parameters, scales, member);
+        }
         self.walk::<N, L>(stream, parameters, scales, |first, length, piece| {
             let from = &parameters[first..][..length];
             let out = &mut member[first..][..length];
@@ -179,26 +184,11 @@ impl Noise {
 
 /// Makes the second member of a pair, θ-ε, from the first, in place and without noise: `θ - (member - θ)`.
 pub fn mirror<L: Lane>(parameters: &[f32], member: &mut [f32]) {
-    let whole = member.len() / L::LANES * L::LANES;
-    for (m, p) in member[..whole].chunks_exact_mut(L::LANES).zip(parameters.chunks_exact(L::LANES)) {
-        let p = L::load(p);
-        (p - (L::load(m) - p)).store(m);
-    }
-    for (m, p) in member[whole..].iter_mut().zip(&parameters[whole..]) {
-        *m = p - (*m - p);
-    }
+    L::mirror(parameters, member);
 }
 
 /// `out = from + scale·noise`.
 #[inline(always)]
 fn shift<L: Lane>(from: &[f32], scale: f32, noise: &[f32], out: &mut [f32]) {
-    let whole = from.len() / L::LANES * L::LANES;
-    let factor = L::splat(scale);
-    let vectors = from[..whole].chunks_exact(L::LANES).zip(noise.chunks_exact(L::LANES));
-    for ((from, noise), out) in vectors.zip(out.chunks_exact_mut(L::LANES)) {
-        factor.mul_add(L::load(noise), L::load(from)).store(out);
-    }
-    for i in whole..from.len() {
-        out[i] = factor.mul_add(L::splat(noise[i]), L::splat(from[i])).lane(0);
-    }
+    L::multiply_add_into(scale, noise, from, out);
 }

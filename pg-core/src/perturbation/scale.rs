@@ -44,6 +44,11 @@ pub(super) fn root<L: Lane>(x: f32) -> f32 {
 
 /// In sixteen strided partial sums, folded in halves: the same for any lane width.
 fn sum_of_squares<L: Lane>(row: &[f32]) -> f32 {
+    if L::LANES == 1 {
+        let mut partial = [0.0; PARTIAL];
+        L::add_squares(row, &mut partial);
+        return fold(partial);
+    }
     let mut sums = [L::default(); PARTIAL];
     let vectors = PARTIAL / L::LANES;
     let mut add = |weights: &[f32]| {

@@ -11,9 +11,9 @@ pub const SHARD: usize = 64;
 
 /// The memory of a pass, lent by the caller: one block, cut into its parts.
 pub struct Workspace<'a> {
-    pub(super) tape: &'a mut [f32],
-    pub(super) buffers: Buffers<'a>,
-    pub(super) scratch: &'a mut [f32],
+    pub(crate) tape: &'a mut [f32],
+    pub(crate) buffers: Buffers<'a>,
+    pub(crate) scratch: &'a mut [f32],
     pub(super) shard: &'a mut [f32],
 }
 
@@ -59,12 +59,17 @@ impl<'a> Workspace<'a> {
     /// # Panics
     /// When `memory` is shorter than [`Workspace::len`].
     pub fn new<N: Network, F: Form>(samples: usize, memory: &'a mut [f32]) -> Self {
+        Self::try_new::<N, F>(samples, memory).expect("memory of Workspace::len")
+    }
+
+    /// The same, or `None` when `memory` is too short.
+    pub(crate) fn try_new<N: Network, F: Form>(samples: usize, memory: &'a mut [f32]) -> Option<Self> {
         let [tape, dy, dx, scratch, shard] = Self::sizes::<N, F>(samples);
-        let (memory, shard) = memory[..shard].split_at_mut(scratch);
-        let (memory, scratch) = memory.split_at_mut(dx);
-        let (memory, dx) = memory.split_at_mut(dy);
-        let (tape, dy) = memory.split_at_mut(tape);
-        Self { tape, buffers: Buffers { dy, dx }, scratch, shard }
+        let (memory, shard) = memory.get_mut(..shard)?.split_at_mut_checked(scratch)?;
+        let (memory, scratch) = memory.split_at_mut_checked(dx)?;
+        let (memory, dx) = memory.split_at_mut_checked(dy)?;
+        let (tape, dy) = memory.split_at_mut_checked(tape)?;
+        Some(Self { tape, buffers: Buffers { dy, dx }, scratch, shard })
     }
 }
 

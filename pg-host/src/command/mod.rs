@@ -7,6 +7,7 @@ mod gradient;
 mod inspect;
 mod nets;
 mod predict;
+mod replay;
 mod start;
 mod study;
 mod train;
@@ -32,6 +33,7 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
         Command::Resume(options) => start::resume(networks, &options),
         Command::Eval(options) => eval::run(networks, &options),
         Command::Predict(options) => predict::run(networks, &options),
+        Command::Replay(options) => replay::run(networks, &options),
         Command::DataInspect(options) => data::inspect(networks, &options),
         Command::DataList { json } => data::list(json),
         Command::Device(options) => device::run(&options),
