@@ -150,7 +150,7 @@ pub(crate) fn cross_entropy<F: Form>(
             let gradient = load(dy, c, column).mul_add(share, spread);
             store(gradient, dy, c, column);
         }
-        for lane in 0..F::COLUMN {
+        for (lane, &log_sum) in log_sum.iter().enumerate().take(F::COLUMN) {
             let Some((sample, member)) = occupant::<F>(pass, column, lane) else {
                 for c in 0..classes {
                     if let Some(dy) = dy.get_mut(at(c, column) + lane) {
@@ -159,7 +159,7 @@ pub(crate) fn cross_entropy<F: Form>(
                 }
                 continue;
             };
-            let mut loss = log_sum[lane];
+            let mut loss = log_sum;
             for (label, share) in targets.truth(sample) {
                 // A class without a share is not looked at: 0 times an infinite output would be no number. A share of NaN is, so it is seen.
                 if share != 0.0 {

@@ -5,7 +5,7 @@
 //! has the variance that full noise would give it. The gradient is taken with respect to W; c follows from W but is a constant inside a step,
 //! as with every other noise, and its part of the derivative is neglected.
 //!
-//! `tᵢ` is the sign at the address of weight i of the first filter, `s` of filter f the sign [`FILTERS`] groups and f elements on. Networks of
+//! `tᵢ` is the sign at the address of weight i of the first filter, `s` of filter f the sign `FILTERS` groups and f elements on. Networks of
 //! dense layers, and of layers without weights, run on factors ([`Network::FACTORS`]); others, and noise that is not of rank 1 on the whole (the
 //! scale rule `weight`, biases, gains), get members with weights that agree to rounding.
 

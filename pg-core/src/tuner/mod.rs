@@ -443,7 +443,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
             let sums = cross_entropy::<Samples<L>>(&pass, N::OUTPUTS, BATCH, 0.0, Targets::Classes(&labels), y, dy);
             sum += sums[0];
             for (n, &label) in labels.iter().enumerate().take(count) {
-                right += u32::from(most_probable::<N>(y, n, element::<L, BATCH>()) == label);
+                right += u32::from(most_probable(y, n, element::<L, BATCH>()) == label);
             }
             samples += count as u32;
         }
@@ -657,7 +657,7 @@ fn outputs<N: Network, L: Lane, const BATCH: usize>(tape: &[f32]) -> Option<&[f3
 }
 
 /// The first of the largest outputs of sample `n`.
-fn most_probable<N: Network>(y: &[f32], n: usize, element: usize) -> u16 {
+fn most_probable(y: &[f32], n: usize, element: usize) -> u16 {
     let mut best = (0, f32::NEG_INFINITY);
     for (class, &output) in y.iter().skip(n).step_by(element.max(1)).enumerate() {
         if output > best.1 {

@@ -38,7 +38,7 @@ pub struct Task {
     pub loss: Loss,
     /// The seed of the noise.
     pub seed: u64,
-    /// The most samples in a batch: those of a step, or with [`BatchMode::Fresh`](pg_core::population::BatchMode::Fresh) those of a member.
+    /// The most samples in a batch: those of a step, or with [`BatchMode::Fresh`] those of a member.
     pub batch: usize,
     /// Threads to use; 0 chooses: one for small steps, else one for each core.
     pub threads: usize,

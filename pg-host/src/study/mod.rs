@@ -8,7 +8,7 @@
 //! * **Learning curves** are those of the tuning runs of the chosen setting, on samples that they did not learn from. The setting was chosen by
 //!   their ends, so these are a little too good; the final runs have no held-out samples but the test part, and so no such curve.
 //!
-//! The modules, in the order in which to read them: [`file`] is what is asked for, [`plan`] which runs that makes, [`records`] the file of
+//! The modules, in the order in which to read them: [`mod@file`] is what is asked for, [`plan`] which runs that makes, [`records`] the file of
 //! the runs, [`run`] makes them, [`cost`] knows what they cost, [`merge`] joins files of shards, [`statistics`] and [`report`] say what came
 //! out, [`table`] and [`page`] show it.
 
