@@ -12,7 +12,7 @@ use pg_core::loss::{Loss, Targets};
 use pg_core::model_file::Model;
 use pg_core::normalisation::Normalisation;
 use pg_core::perturbation::{Distribution, Noise, mirror};
-use pg_core::population::{Batch, Population, Workspace};
+use pg_core::population::{Batch, Cohort, Population, Workspace, backward, forward};
 use pg_core::tuner::{Entry, FineTuner, Memory, Settings, plain_step};
 use pg_core::{Lane, Network, Sequential, Vector, zoo};
 use pg_embedded::{
@@ -175,8 +175,10 @@ fn passes(parameters: &[f32], gradient: &mut [f32], memory: &mut [f32], stopwatc
     let mut workspace = Workspace::new::<Net, Samples<Fpu>>(BATCH, memory);
     let loss = Loss::CrossEntropy { label_smoothing: 0.0 };
     let batch = Batch { inputs, targets: Targets::Classes(&[0; BATCH]), samples: BATCH };
+    let cohort = Cohort { count: 1, draw: Population::NONE.draw(1, 0, 0, 0), factors: None };
     let (_, ticks) = stopwatch.ticks(|| {
-        Population::NONE.gradient::<Net, Samples<Fpu>>(&loss, 1, 0, parameters, &batch, &mut [], &mut [], &mut workspace, gradient)
+        forward::<Net, Samples<Fpu>>(&loss, cohort, parameters, &batch, BATCH, true, &mut workspace);
+        backward::<Net, Samples<Fpu>>(cohort, parameters, &batch, false, &mut workspace, gradient);
     });
     report("pass-64-32-10", BATCH as u32, ticks);
 }
