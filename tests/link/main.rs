@@ -62,16 +62,14 @@ fn every_command_over_a_bad_line_ends_right_or_with_an_error_and_is_executed_at_
         let floats: Vec<f32> = (0..500).map(|_| random.below(1 << 20) as f32 / 1e5).collect();
         let raw: Vec<u8> = (0..500).map(|_| random.below(256) as u8).collect();
         let mut buffers = Buffers::new();
-        let mut session = 1;
         let mut executed = 0;
         // Does, without a line, what the device is known to have done.
         let mut reference = Fake::new();
-        for _ in 0..800 {
+        for session in 1..=800 {
             let request = command(&mut random, &floats, &raw);
             let mut connection = Connection::new(&mut wire, session, RETRY, &mut buffers);
             while hello(&mut connection).is_err() {}
             let got = connection.ask(&request, |reply| Some(bytes(&reply)));
-            session += 1;
             let log = &wire.device.log[executed..];
             let expected = bytes(&request);
             let ours: Vec<_> = log.iter().filter(|(request, _)| *request != bytes(&Request::Hello)).collect();

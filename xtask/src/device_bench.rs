@@ -34,6 +34,9 @@ const POPULATION_BAR: f64 = 1.15;
 /// The part of a count by which it may change.
 const TOLERANCE: f64 = 0.03;
 
+/// A board, the version of its compiler, and its counts by name.
+type Counted = (Board, String, Vec<(String, f64)>);
+
 /// By the compiler's version, the board and the name.
 type Baseline = BTreeMap<String, BTreeMap<String, BTreeMap<String, f64>>>;
 
@@ -45,7 +48,7 @@ pub fn run(json: bool, accept: bool) -> Result<()> {
         Ok(text) => serde_json::from_str(&text).with_context(|| format!("reading {}", path.display()))?,
         Err(_) => Baseline::new(),
     };
-    let mut table: Vec<(Board, String, Vec<(String, f64)>)> = Vec::new();
+    let mut table: Vec<Counted> = Vec::new();
     for name in BOARDS {
         let board = named(name);
         let toolchain = Toolchain::find(board.target, false)?;
@@ -76,13 +79,13 @@ pub fn run(json: bool, accept: bool) -> Result<()> {
 }
 
 /// The bars that are not met.
-fn bars(table: &[(Board, String, Vec<(String, f64)>)]) -> Vec<String> {
+fn bars(table: &[Counted]) -> Vec<String> {
     let Some((_, _, counts)) = table.iter().find(|(board, ..)| board.name == JUDGE) else { return vec![format!("{JUDGE} is missing")] };
     let count = |name: &str| counts.iter().find(|(other, _)| other == name).map_or(f64::NAN, |&(_, count)| count);
     let mut wrong = Vec::new();
     for (name, most) in BARS {
         // NaN, a count that is missing, is no count below the bar.
-        if !(count(name) <= most) {
+        if count(name).is_nan() || count(name) > most {
             wrong.push(format!("{name} takes {:.1} instructions on {JUDGE}, and may take {most}", count(name)));
         }
     }
@@ -90,7 +93,7 @@ fn bars(table: &[(Board, String, Vec<(String, f64)>)]) -> Vec<String> {
     eprintln!(
         "a step of a population of 4, for each sample and member: {ratio:.3} of a plain forward and backward pass (at most {POPULATION_BAR})"
     );
-    if !(ratio <= POPULATION_BAR) {
+    if ratio.is_nan() || ratio > POPULATION_BAR {
         wrong.push(format!(
             "a step of a population takes {ratio:.3} of a plain pass for each sample and member, and may take {POPULATION_BAR}"
         ));
@@ -99,7 +102,7 @@ fn bars(table: &[(Board, String, Vec<(String, f64)>)]) -> Vec<String> {
 }
 
 /// The counts that differ from the baseline.
-fn changes(table: &[(Board, String, Vec<(String, f64)>)], baseline: &Baseline) -> Vec<String> {
+fn changes(table: &[Counted], baseline: &Baseline) -> Vec<String> {
     let mut wrong = Vec::new();
     for (board, version, counts) in table {
         let Some(known) = baseline.get(version).and_then(|boards| boards.get(board.name)) else {
@@ -122,7 +125,7 @@ fn changes(table: &[(Board, String, Vec<(String, f64)>)], baseline: &Baseline) -
     wrong
 }
 
-fn print_table(table: &[(Board, String, Vec<(String, f64)>)]) {
+fn print_table(table: &[Counted]) {
     print!("{:<22}", "instructions");
     table.iter().for_each(|(board, ..)| print!(" {:>12}", board.name));
     println!();

@@ -18,7 +18,7 @@ impl Random {
     }
 
     pub fn below(&mut self, bound: u32) -> u32 {
-        ((self.next() >> 32) * u64::from(bound) >> 32) as u32
+        (((self.next() >> 32) * u64::from(bound)) >> 32) as u32
     }
 }
 
@@ -110,9 +110,9 @@ impl<const WORD: usize, const PAGE: usize> Flash<WORD, PAGE> {
                 Some(Cut::Half) => [2, 1, 0][(word >= half) as usize + (word > half) as usize],
                 Some(Cut::Anything) => self.random.below(3),
             };
-            for i in word * WORD..(word + 1) * WORD {
+            for (i, &wanted) in target.iter().enumerate().skip(word * WORD).take(WORD) {
                 let old = self.bytes[at + i];
-                let new = combine(old, target[i]);
+                let new = combine(old, wanted);
                 let mask = match part {
                     0 => 0,
                     1 => self.random.next() as u8,

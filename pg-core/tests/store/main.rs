@@ -321,10 +321,11 @@ fn what_is_announced_must_be_written_and_a_writer_that_is_dropped_changes_nothin
     let mut writer = store.begin(1, 8).unwrap();
     writer.write_floats(&[1.5]).unwrap();
     assert_eq!(writer.commit(), Err(StoreError::Length));
-    let mut writer = store.begin(1, 8).unwrap();
-    writer.write_floats(&[1.5, 2.5]).unwrap();
-    assert_eq!(writer.write(&[0]), Err(StoreError::Length));
-    drop(writer);
+    {
+        let mut writer = store.begin(1, 8).unwrap();
+        writer.write_floats(&[1.5, 2.5]).unwrap();
+        assert_eq!(writer.write(&[0]), Err(StoreError::Length));
+    }
     assert_eq!(state_of(&mut store), Some(vec![1; 200]));
     let room = layout::<256>().state_bytes();
     assert_eq!(store.begin(1, room + 1).err(), Some(StoreError::TooLarge { bytes: room + 1, room }));
