@@ -55,7 +55,7 @@ pub fn ci() -> Result<()> {
     steps.command("clippy on the desktop", host("clippy --quiet --workspace --all-targets -- -D warnings"))?;
     steps.step("clippy on Cortex-M", "cargo xtask ci", || {
         let toolchain = Toolchain::find(DEFAULT.target, true)?;
-        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large"] {
+        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning"] {
             let mut command = toolchain.cargo("clippy", &directory());
             command.args(["--quiet", "--package", "pg-core", "--package", "pg-embedded"]).args((!features.is_empty()).then_some(features));
             run(command.args(["--", "-D", "warnings"]).current_dir(workspace()))?;
