@@ -10,8 +10,8 @@ use pg_core::loss::{Loss, Targets};
 use pg_core::model_file::{ClassNames, Model, Provenance};
 use pg_core::normalisation::Normalisation;
 use pg_core::optimiser::Sgd;
-use pg_core::perturbation::Distribution;
-use pg_core::population::{Batch, Population, Workspace};
+use pg_core::perturbation::{Noise, ScaleRule};
+use pg_core::population::{Batch, BatchMode, Combine, Population, Workspace};
 use pg_core::{Network, Sequential, Vector, f32x8};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -21,7 +21,7 @@ static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 type Mlp = Sequential<Vector<20>, (Dense<9>, Relu, Dense<6>, Tanh, Dense<4>)>;
 
 /// Allocations while a step of training is made and its model written and read; the memory is lent from outside.
-fn allocations_of_a_step<F: Form>(samples: usize, members: u32) -> usize {
+fn allocations_of_a_step<F: Form>(samples: usize, population: Population) -> usize {
     let mut theta = vec![0.0; Mlp::PARAMS];
     let mut velocity = vec![0.0; Mlp::PARAMS];
     let mut gradient = vec![0.0; Mlp::PARAMS];
@@ -37,7 +37,6 @@ fn allocations_of_a_step<F: Form>(samples: usize, members: u32) -> usize {
     let region = Region::new(ALLOCATOR);
     Initialise::AUTO.write::<Mlp>(1, &mut theta);
     let batch = Batch { inputs: &inputs, targets: Targets::Classes(&classes), samples };
-    let population = Population { members, rho: 0.3, distribution: Distribution::Gaussian, antithetic: true };
     let mut workspace = Workspace::new::<Mlp, F>(samples, &mut memory);
     let loss = Loss::CrossEntropy { label_smoothing: 0.1 };
     population
@@ -60,11 +59,19 @@ fn allocations_of_a_step<F: Form>(samples: usize, members: u32) -> usize {
 // One test, because all threads of a process share the counter.
 #[test]
 fn the_core_allocates_nothing() {
-    for members in [1, 8, 17] {
-        for samples in [1, 13, 64] {
-            assert_eq!(allocations_of_a_step::<Scalar>(samples, members), 0);
-            assert_eq!(allocations_of_a_step::<form::Samples<f32x8>>(samples, members), 0);
-            assert_eq!(allocations_of_a_step::<Members<f32x8>>(samples, members), 0);
+    let usual = Population::new(0, 0.3);
+    for kind in [
+        usual,
+        Population { batch: BatchMode::Split, combine: Combine::Clean { lambda: 0.5 }, ..usual },
+        Population { noise: Noise { scale: ScaleRule::FilterExact, ..usual.noise }, combine: Combine::Softmax { tau: 1.0 }, ..usual },
+    ] {
+        for members in [1, 8, 17] {
+            for samples in [1, 13, 64] {
+                let population = Population { members, ..kind };
+                assert_eq!(allocations_of_a_step::<Scalar>(samples, population), 0);
+                assert_eq!(allocations_of_a_step::<form::Samples<f32x8>>(samples, population), 0);
+                assert_eq!(allocations_of_a_step::<Members<f32x8>>(samples, population), 0);
+            }
         }
     }
     let region = Region::new(ALLOCATOR);

@@ -5,7 +5,6 @@ use pg::{Samples, bits, gradient, normals, parameters};
 use pg_core::form::{self, Form, Members, Scalar};
 use pg_core::layers::*;
 use pg_core::loss::{Loss, Targets};
-use pg_core::perturbation::Distribution;
 use pg_core::population::{Batch, Population, Workspace, estimate, infer};
 use pg_core::{Image, Network, Sequential, f32x8, f32x16};
 
@@ -46,7 +45,7 @@ fn members_never_touch_the_running_statistics() {
     for samples in [1, 5, 70] {
         let batch = data.batch::<Net>(&CROSS_ENTROPY, 0, samples);
         for members in [0, 1, 5, 9] {
-            let population = Population { members, rho: 0.4, distribution: Distribution::Gaussian, antithetic: true };
+            let population = Population::new(members, 0.4);
             let check = |(found, _): (Vec<f32>, f32)| {
                 for range in statistics::<Net>() {
                     assert!(found[range].iter().all(|g| g.to_bits() == 0), "{members} members, {samples} samples");
@@ -64,7 +63,7 @@ fn members_never_touch_the_running_statistics() {
 fn the_running_statistics_do_not_enter_a_training_pass() {
     let (mut theta, data) = (parameters::<Net>(2), Samples::random::<Net>(2, 9));
     let batch = data.batch::<Net>(&CROSS_ENTROPY, 0, 9);
-    let population = Population { members: 4, rho: 0.4, distribution: Distribution::Gaussian, antithetic: true };
+    let population = Population::new(4, 0.4);
     let run = |theta: &[f32]| {
         let (gradient, loss) = gradient::<Net, Members<f32x8>>(&population, &CROSS_ENTROPY, 0, theta, &batch).unwrap();
         (bits(&gradient), loss.to_bits())
@@ -154,7 +153,7 @@ fn a_channel_that_is_constant_and_a_batch_of_one_value_stay_finite() {
     let inputs: Vec<f32> = normals(7, 12).chunks(2).flat_map(|pair| [3.7e3, pair[1]]).collect();
     for samples in [1, 5, 6] {
         let batch = Batch { inputs: &inputs[..2 * samples], targets: Targets::Classes(&[0, 1, 2, 1, 0, 2][..samples]), samples };
-        let population = Population { members: 3, rho: 0.4, distribution: Distribution::Gaussian, antithetic: true };
+        let population = Population::new(3, 0.4);
         let (found, loss) = gradient::<Values, Members<f32x8>>(&population, &CROSS_ENTROPY, 0, &theta, &batch).unwrap();
         assert!(loss.is_finite() && found.iter().all(|g| g.is_finite()));
         let (found, loss) = gradient::<Values, form::Samples<f32x16>>(&Population::NONE, &CROSS_ENTROPY, 0, &theta, &batch).unwrap();

@@ -8,7 +8,6 @@ use pg_core::layers::window::Window;
 use pg_core::layers::*;
 use pg_core::loss::{Loss, Targets};
 use pg_core::noise::GROUP;
-use pg_core::perturbation::Distribution;
 use pg_core::population::{Batch, Population, SHARD};
 use pg_core::{Image, Network, Sequential, Vector, f32x8, f32x16};
 
@@ -16,7 +15,7 @@ const LOSSES: [Loss; 3] =
     [Loss::CrossEntropy { label_smoothing: 0.0 }, Loss::CrossEntropy { label_smoothing: 0.1 }, Loss::MeanSquaredError];
 
 /// Two members without noise, a pair: the gradient is that of the central network, with its masks.
-const PAIR: Population = Population { members: 2, rho: 0.0, distribution: Distribution::Gaussian, antithetic: true };
+const PAIR: Population = Population::new(2, 0.0);
 
 fn oracle_loss<'a>(loss: &Loss, batch: &Batch<'a>) -> oracle::Loss<'a> {
     match (*loss, batch.targets) {
@@ -288,7 +287,7 @@ fn population_gradient_is_the_mean_of_the_matrix_form_at_the_noisy_copies() {
     let batch = data.batch::<Mlp>(&CROSS_ENTROPY, 0, 20);
     let Targets::Classes(labels) = batch.targets else { unreachable!() };
     for (members, antithetic) in [(1, true), (5, true), (8, true), (3, false)] {
-        let population = Population { members, rho: 0.3, distribution: Distribution::Gaussian, antithetic };
+        let population = Population { antithetic, ..Population::new(members, 0.3) };
         let mut mean = vec![0.0; Mlp::PARAMS];
         for member in 0..members {
             // The definition, by hand: parameter i of a filter f moves by ρ·‖w_f‖/√d times normal i of the pair.

@@ -6,7 +6,7 @@ use pg_core::initialise::{Initialise, Rule};
 use pg_core::layers::*;
 use pg_core::loss::Loss;
 use pg_core::noise::{GROUP, Purpose, Stream};
-use pg_core::perturbation::{Distribution, mirror, noise_scales, perturb};
+use pg_core::perturbation::{Distribution, Noise, mirror};
 use pg_core::population::{Population, StepError};
 use pg_core::{Image, Network, Sequential, Vector, f32x8, f32x16};
 
@@ -14,19 +14,24 @@ type Linear = Sequential<Vector<11>, (Dense<4>,)>;
 type Mlp = Sequential<Vector<50>, (Dense<17>, Relu, Dense<10>)>;
 
 const CROSS_ENTROPY: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
-const DISTRIBUTIONS: [Distribution; 2] = [Distribution::Gaussian, Distribution::Rademacher];
+const DISTRIBUTIONS: [Distribution; 3] = [Distribution::Gaussian, Distribution::Uniform, Distribution::Rademacher];
 
 fn population(members: u32, rho: f32) -> Population {
-    Population { members, rho, distribution: Distribution::Gaussian, antithetic: true }
+    Population::new(members, rho)
+}
+
+fn noisy(distribution: Distribution, members: u32, rho: f32) -> Population {
+    Population { noise: Noise { distribution, ..Noise::new(rho) }, ..Population::new(members, rho) }
 }
 
 /// θ + ε and θ - ε of the pair at `step`.
 fn pair<N: Network>(distribution: Distribution, rho: f32, step: u32, theta: &[f32]) -> (Vec<f32>, Vec<f32>) {
     let mut scales = vec![0.0; N::FILTERS];
-    noise_scales::<N, f32x8>(rho, theta, &mut scales);
+    let noise = Noise { distribution, ..Noise::new(rho) };
+    noise.scales::<N, f32x8>(theta, &mut scales);
     let (mut plus, mut minus) = (vec![0.0; N::PARAMS], vec![0.0; N::PARAMS]);
     let stream = Stream::new(1, Purpose::Members, step, 0);
-    perturb::<N, f32x8>(distribution, &stream, theta, &scales, &mut plus);
+    noise.perturb::<N, f32x8>(&stream, theta, &scales, &mut plus);
     minus.copy_from_slice(&plus);
     mirror::<f32x8>(theta, &mut minus);
     (plus, minus)
@@ -42,9 +47,9 @@ fn an_antithetic_mean_of_a_quadratic_loss_is_the_exact_gradient() {
     let distance = |found: Vec<f32>| found.iter().zip(&exact).map(|(a, b)| (a - b).powi(2)).sum::<f32>().sqrt();
     let norm = distance(vec![0.0; Linear::PARAMS]);
     for distribution in DISTRIBUTIONS {
-        assert!(distance(run(Population { distribution, ..population(2, 0.6) })) < 1e-6 * norm);
-        assert!(distance(run(Population { distribution, ..population(8, 0.6) })) < 1e-6 * norm);
-        assert!(distance(run(Population { distribution, antithetic: false, ..population(8, 0.6) })) > 0.01 * norm, "there is noise");
+        assert!(distance(run(noisy(distribution, 2, 0.6))) < 1e-6 * norm);
+        assert!(distance(run(noisy(distribution, 8, 0.6))) < 1e-6 * norm);
+        assert!(distance(run(Population { antithetic: false, ..noisy(distribution, 8, 0.6) })) > 0.01 * norm, "there is noise");
     }
 }
 
@@ -65,10 +70,11 @@ fn without_noise_the_population_is_plain_gradient_descent_bit_for_bit() {
 fn noise_is_the_same_in_any_order() {
     let stream = Stream::new(8, Purpose::Members, 4, 2);
     let make = |group| {
-        let (mut normals, mut signs) = ([0.0; GROUP], [0.0; GROUP]);
+        let [mut normals, mut uniforms, mut signs] = [[0.0; GROUP]; 3];
         stream.normals::<f32x16>(group, &mut normals);
+        stream.uniforms::<f32x16>(group, &mut uniforms);
         stream.signs(group, &mut signs);
-        (normals, signs)
+        (normals, uniforms, signs)
     };
     let forwards: Vec<_> = (0..20).map(make).collect();
     let mut backwards: Vec<_> = (0..20).rev().map(make).collect();
@@ -122,8 +128,7 @@ fn a_filter_of_zeros_is_safe_and_stays_where_it_is() {
         let (plus, minus) = pair::<Mlp>(distribution, 0.6, 0, &theta);
         assert!(plus[..100].iter().chain(&minus[..100]).all(|&weight| weight == 0.0));
         for theta in [&theta[..], &[0.0; Mlp::PARAMS]] {
-            let population = Population { distribution, ..population(4, 0.6) };
-            let (found, _) = gradient::<Mlp, Members<f32x8>>(&population, &CROSS_ENTROPY, 0, theta, &batch).unwrap();
+            let (found, _) = gradient::<Mlp, Members<f32x8>>(&noisy(distribution, 4, 0.6), &CROSS_ENTROPY, 0, theta, &batch).unwrap();
             assert!(found.iter().all(|g| g.is_finite()));
         }
     }
@@ -183,8 +188,15 @@ fn a_class_that_is_no_number_is_found_though_no_sample_has_it() {
 fn initial_weights_have_the_variance_of_their_rule_and_biases_are_zero() {
     type Wide = Sequential<Vector<200>, (Dense<100>,)>;
     type BeforeTanh = Sequential<Vector<200>, (Dense<100>, (Flatten, Tanh))>;
-    let (he, xavier) = (2.0 / 200.0, 2.0 / 300.0);
-    let rules = [(Rule::Auto, he), (Rule::He, he), (Rule::Xavier, xavier), (Rule::XavierUniform, xavier), (Rule::Orthogonal, 1.0 / 200.0)];
+    let (he, xavier, uniform) = (2.0 / 200.0, 2.0 / 300.0, 1.0 / 600.0);
+    let rules = [
+        (Rule::Auto, he),
+        (Rule::He, he),
+        (Rule::Xavier, xavier),
+        (Rule::XavierUniform, xavier),
+        (Rule::Uniform, uniform),
+        (Rule::Orthogonal, 1.0 / 200.0),
+    ];
     let write = |rule, write: fn(Initialise, u64, &mut [f32])| {
         let mut theta = vec![1.0; Wide::PARAMS];
         write(Initialise { rule, zero_residuals: false }, 1, &mut theta);
@@ -196,6 +208,8 @@ fn initial_weights_have_the_variance_of_their_rule_and_biases_are_zero() {
         let (weights, biases) = theta.split_at(20_000);
         let found = weights.iter().map(|w| f64::from(w * w)).sum::<f64>() / 20_000.0;
         assert!((found / variance - 1.0).abs() < 0.05, "{rule:?}: {found}");
+        let most = weights.iter().fold(0.0f32, |most, w| most.max(w.abs()));
+        assert!(rule != Rule::Uniform || (0.99..=1.0).contains(&(most * 200f32.sqrt())), "up to 1 / √fan-in: {most}");
         assert!(biases.iter().all(|&bias| bias == 0.0));
     }
 }

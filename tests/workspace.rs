@@ -4,7 +4,6 @@ use pg::{SEED, Samples, bits, parameters};
 use pg_core::form::{self, Form, Members, Scalar};
 use pg_core::layers::*;
 use pg_core::loss::Loss;
-use pg_core::perturbation::Distribution;
 use pg_core::population::{Population, Workspace};
 use pg_core::{Image, Network, Sequential, f32x8, f32x16};
 
@@ -29,23 +28,23 @@ type Normed = Sequential<Image<2, 5, 4>, (BatchNorm, Conv2d<4, 3, 2, 1>, BatchNo
 fn gradients<N: Network, F: Form>(population: &Population, batches: &[usize], room: usize, garbage: f32) -> Vec<Vec<u32>> {
     const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.1 };
     let (theta, data) = (parameters::<N>(1), Samples::random::<N>(2, 64));
-    let (mut scales, mut weights) = (vec![garbage; N::FILTERS], vec![garbage; Population::weights_len::<N, F>()]);
+    let (mut scales, mut weights) = (vec![garbage; N::FILTERS], vec![garbage; population.members_len::<N, F>(room)]);
     let mut memory = vec![garbage; Workspace::len::<N, F>(room)];
     let mut workspace = Workspace::new::<N, F>(room, &mut memory);
     let mut gradient = vec![garbage; N::PARAMS];
     let mut one = |&samples: &usize| {
         let batch = data.batch::<N>(&LOSS, 0, samples);
-        let loss = population
+        let estimate = population
             .gradient::<N, F>(&LOSS, SEED, 1, &theta, &batch, &mut scales, &mut weights, &mut workspace, &mut gradient)
             .expect("a finite loss");
-        gradient.iter().copied().chain([loss]).collect::<Vec<f32>>()
+        gradient.iter().copied().chain([estimate.loss]).collect::<Vec<f32>>()
     };
     batches.iter().map(|samples| bits(&one(samples))).collect()
 }
 
 fn check<N: Network, F: Form>() {
     for members in [0, 3] {
-        let population = Population { members, rho: 0.3, distribution: Distribution::Gaussian, antithetic: true };
+        let population = Population::new(members, 0.3);
         let batches = [5, 64, 1, 17, 5];
         let alone: Vec<Vec<u32>> = batches.iter().flat_map(|&n| gradients::<N, F>(&population, &[n], n, 0.0)).collect();
         for garbage in [0.0, f32::NAN, f32::INFINITY] {

@@ -12,7 +12,6 @@ use pg_core::form::{self, Members, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::SegmentKind;
 use pg_core::loss::{Loss, Targets};
-use pg_core::perturbation::Distribution;
 use pg_core::population::Population;
 use pg_core::{Network, f32x8, f32x16, zoo};
 
@@ -65,7 +64,7 @@ fn check<N: Network>() -> u64 {
     });
 
     for members in [0, 3] {
-        let population = Population { members, rho: 0.4, distribution: Distribution::Gaussian, antithetic: true };
+        let population = Population::new(members, 0.4);
         let run =
             |found: Result<(Vec<f32>, f32), _>| found.map(|(gradient, loss)| (bits(&gradient), loss.to_bits())).expect("a finite loss");
         let scalar = run(gradient::<N, Scalar>(&population, &LOSS, 3, &theta, &batch));

@@ -25,6 +25,9 @@ pub enum Rule {
     Xavier,
     /// The same variance, evenly distributed.
     XavierUniform,
+    /// Evenly distributed up to 1 / √fan-in, of variance 1 / (3·fan-in): the usual heuristic before the others, to compare with; it is what
+    /// Glorot and Bengio (2010) compare theirs with.
+    Uniform,
     /// Rows at right angles to each other (Saxe, McClelland and Ganguli, 2014), √2 long before ReLU and its relatives, else 1; of more rows
     /// than a row has elements, so many after each other. Its cost grows with the square of the rows: for small networks.
     Orthogonal,
@@ -59,6 +62,7 @@ impl Rule {
             Rule::Auto | Rule::He => numbers.normals(he, segment.offset, range),
             Rule::Xavier => numbers.normals(xavier, segment.offset, range),
             Rule::XavierUniform => numbers.uniform(xavier, segment.offset, range),
+            Rule::Uniform => numbers.uniform(1.0 / (3 * segment.fan_in) as f32, segment.offset, range),
             Rule::Orthogonal => {
                 numbers.normals(1.0, segment.offset, range);
                 let gain = if segment.activation == Activation::Rectifier { core::f32::consts::SQRT_2 } else { 1.0 };

@@ -92,6 +92,109 @@ pub trait Lane:
         }
     }
 
+    /// `sums[r][j] = a[r][k·a_step]·b[k·b_step + j] + sums[r][j]` for every k below `depth` in order: two rows times eight columns, of numbers
+    /// that are the same in every lane. As [`Lane::multiply_add_rows`], and those below, a processor may do it in its own way.
+    ///
+    /// # Panics
+    /// When a slice is too short.
+    #[inline(always)]
+    fn multiply_add_tile(a: [&[f32]; 2], a_step: usize, b: &[f32], b_step: usize, depth: usize, sums: &mut [[Self; EIGHT]; 2]) {
+        for k in 0..depth {
+            let b = &b[k * b_step..][..EIGHT];
+            for (sums, a) in sums.iter_mut().zip(a) {
+                let a = Self::splat(a[k * a_step]);
+                sums.iter_mut().zip(b).for_each(|(sum, &b)| *sum = a.mul_add(Self::splat(b), *sum));
+            }
+        }
+    }
+
+    /// `to[r][i] = Σₙ a[r][n]·x[8·i + n]`, or with `adds` that more: sums of eight products from zero, in order.
+    ///
+    /// # Panics
+    /// When a row of `a` is shorter than eight, or the rows of `to` are not an eighth of `x`.
+    #[inline(always)]
+    fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) {
+        for (a, to) in a.into_iter().zip(to) {
+            assert!(x.len() == EIGHT * to.len());
+            for (x, to) in x.chunks_exact(EIGHT).zip(to) {
+                let start = Self::splat(0.0);
+                let sum = a[..EIGHT].iter().zip(x).fold(start, |sum, (&a, &x)| Self::splat(a).mul_add(Self::splat(x), sum)).lane(0);
+                *to = if adds { *to + sum } else { sum };
+            }
+        }
+    }
+
+    /// `to[i] = factor·a[i] + to[i]`.
+    #[inline(always)]
+    fn multiply_add_to(factor: f32, a: &[f32], to: &mut [f32]) {
+        let factor = Self::splat(factor);
+        for_pairs(a, to, |a: Self, to| factor.mul_add(a, to));
+    }
+
+    /// `to[i] = factor·a[i] + b[i]`.
+    #[inline(always)]
+    fn multiply_add_into(factor: f32, a: &[f32], b: &[f32], to: &mut [f32]) {
+        let scale = Self::splat(factor);
+        let length = to.len().min(a.len()).min(b.len());
+        let (a, b, to) = (&a[..length], &b[..length], &mut to[..length]);
+        let whole = length / Self::LANES * Self::LANES;
+        for ((to, a), b) in to.chunks_exact_mut(Self::LANES).zip(a.chunks_exact(Self::LANES)).zip(b.chunks_exact(Self::LANES)) {
+            scale.mul_add(Self::load(a), Self::load(b)).store(to);
+        }
+        for ((to, a), b) in to[whole..].iter_mut().zip(&a[whole..]).zip(&b[whole..]) {
+            *to = scale.mul_add(Self::splat(*a), Self::splat(*b)).lane(0);
+        }
+    }
+
+    /// `to[i] = scale·s + from[i]`, where s is -1 if bit i of `signs` is set, the lowest of each byte first, else 1: for whole bytes.
+    #[inline(always)]
+    fn add_signs(scale: f32, signs: &[u8], from: &[f32], to: &mut [f32]) {
+        for ((signs, from), to) in signs.iter().zip(from.chunks_exact(EIGHT)).zip(to.chunks_exact_mut(EIGHT)) {
+            for (bit, (from, to)) in from.iter().zip(to).enumerate() {
+                let sign = noise::sign(u32::from(*signs) >> bit);
+                *to = Self::splat(scale).mul_add(Self::splat(sign), Self::splat(*from)).lane(0);
+            }
+        }
+    }
+
+    /// `to[i] = centre[i] - (to[i] - centre[i])`.
+    #[inline(always)]
+    fn mirror(centre: &[f32], to: &mut [f32]) {
+        for_pairs(centre, to, |centre: Self, to| centre - (to - centre));
+    }
+
+    /// `to[i] *= factor`.
+    #[inline(always)]
+    fn scale(factor: f32, to: &mut [f32]) {
+        crate::population::scale::<Self>(factor, to);
+    }
+
+    /// `velocity = momentum·velocity + gradient; parameters += rate·velocity`, element by element.
+    #[inline(always)]
+    fn step(rate: f32, momentum: f32, gradient: &[f32], velocity: &mut [f32], parameters: &mut [f32]) {
+        let (rate, momentum) = (Self::splat(rate), Self::splat(momentum));
+        for_pairs(gradient, velocity, |gradient: Self, velocity| momentum.mul_add(velocity, gradient));
+        for_pairs(velocity, parameters, |velocity: Self, parameter| rate.mul_add(velocity, parameter));
+    }
+
+    /// `sums[i] = x[16·j + i]² + sums[i]` for every j in order.
+    #[inline(always)]
+    fn add_squares(x: &[f32], sums: &mut [f32; 16]) {
+        for x in x.chunks(16) {
+            for_pairs(x, &mut sums[..x.len()], |x: Self, sum| x.mul_add(x, sum));
+        }
+    }
+
+    /// `w[i] = rate·(dy·x[i]) + w[i]`, the product in brackets rounded: a step along the gradient `dy·x`.
+    #[inline(always)]
+    fn descend(rate: f32, dy: f32, x: &[f32], w: &mut [f32]) {
+        let (rate, dy) = (Self::splat(rate), Self::splat(dy));
+        w.iter_mut().zip(x).for_each(|(w, &x)| {
+            let gradient = dy.mul_add(Self::splat(x), Self::splat(0.0));
+            *w = rate.mul_add(gradient, Self::splat(*w)).lane(0);
+        });
+    }
+
     /// As many of the first lanes of `from` as it has; zero elsewhere.
     #[inline(always)]
     fn load_partial(from: &[f32]) -> Self {
@@ -106,6 +209,20 @@ pub trait Lane:
         let mut lanes = [0.0; 16];
         self.store(&mut lanes);
         to.copy_from_slice(&lanes[..to.len()]);
+    }
+}
+
+/// `to[i] = rule(from[i], to[i])` for as many as both have.
+#[inline(always)]
+fn for_pairs<L: Lane>(from: &[f32], to: &mut [f32], rule: impl Fn(L, L) -> L) {
+    let length = from.len().min(to.len());
+    let (from, from_rest) = from[..length].split_at(length / L::LANES * L::LANES);
+    let (to, to_rest) = to[..length].split_at_mut(from.len());
+    for (from, to) in from.chunks_exact(L::LANES).zip(to.chunks_exact_mut(L::LANES)) {
+        rule(L::load(from), L::load(to)).store(to);
+    }
+    if L::LANES > 1 && !to_rest.is_empty() {
+        rule(L::load_partial(from_rest), L::load_partial(to_rest)).store_partial(to_rest);
     }
 }
 
@@ -126,6 +243,9 @@ pub trait Bits:
     /// As many consecutive Philox blocks as there are lanes, word by word: see [`crate::noise::philox`].
     fn philox(counter: [u32; 4], key: [u32; 2]) -> [Self; 4];
 }
+
+/// Columns that [`Lane::multiply_add_tile`] computes side by side.
+pub const EIGHT: usize = 8;
 
 /// Partial sums of a plain sum: term n goes to partial n mod 16. So many chains hide the latency of an addition in any lane width.
 pub(crate) const PARTIAL: usize = 16;

@@ -5,7 +5,8 @@
 //! the whole.
 //!
 //! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
-//! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`].
+//! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`];
+//! [`tuner`], [`link`] and [`store`] serve a device that learns after deployment.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -16,6 +17,7 @@ pub mod form;
 pub mod initialise;
 pub mod lane;
 pub mod layers;
+pub mod link;
 pub mod loss;
 pub mod math;
 pub mod model_file;
@@ -28,6 +30,8 @@ pub mod population;
 pub mod sam;
 pub mod schedule;
 pub mod shape;
+pub mod store;
+pub mod tuner;
 pub mod zoo;
 
 mod kernels;

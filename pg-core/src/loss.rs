@@ -53,9 +53,13 @@ impl<'a> Targets<'a> {
     #[inline(always)]
     fn truth(&self, sample: usize) -> [(u16, f32); 2] {
         match self {
-            Targets::Classes(classes) => [(classes[sample], 1.0), (0, 0.0)],
-            Targets::Mixed { first, second, share } => [(first[sample], share[sample]), (second[sample], 1.0 - share[sample])],
-            Targets::Values(_) => panic!("values are no classes"),
+            // What is not there has a share of NaN, and so has its loss: nothing here can panic.
+            Targets::Classes(classes) => [classes.get(sample).map_or((0, f32::NAN), |&class| (class, 1.0)), (0, 0.0)],
+            Targets::Mixed { first, second, share } => match (first.get(sample), second.get(sample), share.get(sample)) {
+                (Some(&first), Some(&second), Some(&share)) => [(first, share), (second, 1.0 - share)],
+                _ => [(0, f32::NAN), (0, 0.0)],
+            },
+            Targets::Values(_) => [(0, f32::NAN), (0, 0.0)],
         }
     }
 }
@@ -95,7 +99,12 @@ fn occupant<F: Form>(pass: &Pass, column: usize, lane: usize) -> Option<(usize, 
     (sample < pass.samples && member < pass.members).then_some((sample, member))
 }
 
-fn cross_entropy<F: Form>(
+/// Zeros to read where a slice ends too early, so that nothing here can panic; the desktop's asserts find who lends too little.
+const ZEROS: [f32; MAX_LANES] = [0.0; MAX_LANES];
+
+/// [`Loss::CrossEntropy`]. It is called where no panic may be reached.
+#[cfg_attr(target_os = "none", inline(always))] // where sizes are constants, no check of a bound is left
+pub(crate) fn cross_entropy<F: Form>(
     pass: &Pass,
     classes: usize,
     batch: usize,
@@ -108,7 +117,17 @@ fn cross_entropy<F: Form>(
     let scale = 1.0 / batch as f32;
     let everywhere = smoothing / classes as f32;
     let at = |c: usize, column: usize| c * stride + column * F::COLUMN;
-    let load = |from: &[f32], c: usize, column: usize| F::Value::load(&from[at(c, column)..][..F::COLUMN]);
+    let range = |c: usize, column: usize| at(c, column)..at(c, column) + F::COLUMN;
+    let load =
+        |from: &[f32], c: usize, column: usize| F::Value::load(from.get(range(c, column)).or(ZEROS.get(..F::COLUMN)).unwrap_or(&ZEROS));
+    let store = |value: F::Value, to: &mut [f32], c: usize, column: usize| {
+        if let Some(to) = to.get_mut(range(c, column)) {
+            value.store(to);
+        }
+    };
+    if cfg!(not(target_os = "none")) {
+        assert!(y.len() >= classes * stride && dy.len() >= classes * stride, "room for every output");
+    }
     let mut sums = [0.0; MAX_LANES];
     for column in 0..pass.columns {
         // Softmax, with the largest output subtracted so that nothing overflows.
@@ -120,7 +139,7 @@ fn cross_entropy<F: Form>(
         for c in 0..classes {
             let e = math::exp(load(y, c, column) - largest);
             total = total + e;
-            e.store(&mut dy[at(c, column)..][..F::COLUMN]);
+            store(e, dy, c, column);
         }
         let mut log_sum = [0.0; MAX_LANES];
         // `ln` does not promise NaN for NaN: the product is 0, or NaN when an output was no number.
@@ -128,27 +147,41 @@ fn cross_entropy<F: Form>(
         let share = F::Value::splat(scale) / total;
         let spread = F::Value::splat(-everywhere * scale);
         for c in 0..classes {
-            load(dy, c, column).mul_add(share, spread).store(&mut dy[at(c, column)..][..F::COLUMN]);
+            let gradient = load(dy, c, column).mul_add(share, spread);
+            store(gradient, dy, c, column);
         }
-        for lane in 0..F::COLUMN {
+        for (lane, &log_sum) in log_sum.iter().enumerate().take(F::COLUMN) {
             let Some((sample, member)) = occupant::<F>(pass, column, lane) else {
-                (0..classes).for_each(|c| dy[at(c, column) + lane] = 0.0);
+                for c in 0..classes {
+                    if let Some(dy) = dy.get_mut(at(c, column) + lane) {
+                        *dy = 0.0;
+                    }
+                }
                 continue;
             };
-            let mut loss = log_sum[lane];
+            let mut loss = log_sum;
             for (label, share) in targets.truth(sample) {
                 // A class without a share is not looked at: 0 times an infinite output would be no number. A share of NaN is, so it is seen.
                 if share != 0.0 {
                     let place = at(usize::from(label), column) + lane;
                     let weight = (1.0 - smoothing) * share;
-                    dy[place] -= weight * scale;
-                    loss -= weight * y[place];
+                    if cfg!(not(target_os = "none")) {
+                        assert!(usize::from(label) < classes, "a class that has an output");
+                    }
+                    let (Some(dy), Some(y)) = (dy.get_mut(place), y.get(place)) else {
+                        loss = f32::NAN;
+                        continue;
+                    };
+                    *dy -= weight * scale;
+                    loss -= weight * y;
                 }
             }
             if smoothing > 0.0 {
-                loss -= everywhere * (0..classes).fold(0.0, |sum, c| sum + y[at(c, column) + lane]);
+                loss -= everywhere * (0..classes).fold(0.0, |sum, c| sum + y.get(at(c, column) + lane).copied().unwrap_or(f32::NAN));
             }
-            sums[member] += loss;
+            if let Some(sum) = sums.get_mut(member) {
+                *sum += loss;
+            }
         }
     }
     sums

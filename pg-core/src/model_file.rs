@@ -192,6 +192,7 @@ impl<'a> Model<'a> {
     ///
     /// # Panics
     /// When `out` has not `N::PARAMS` elements.
+    #[cfg_attr(target_os = "none", inline(always))] // so that the compiler knows the length
     pub fn parameters_into<N: Network>(&self, out: &mut [f32]) -> Result<(), ModelError> {
         self.check::<N>()?;
         assert!(out.len() == N::PARAMS, "room for every parameter, and no more");
@@ -232,7 +233,8 @@ impl<'a> ClassNames<'a> {
     /// The names in order.
     pub fn iter(&self) -> impl Iterator<Item = &'a str> + use<'a> {
         let lines = if self.is_empty() { 0 } else { usize::MAX };
-        self.0.split('\n').take(lines)
+        // By bytes: splitting a text by characters can panic, as far as the compiler knows.
+        self.0.as_bytes().split(|&byte| byte == b'\n').map(|line| core::str::from_utf8(line).unwrap_or_default()).take(lines)
     }
 
     /// The name of class `index`, if there is one.

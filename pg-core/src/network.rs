@@ -11,7 +11,7 @@ use core::marker::PhantomData;
 
 use crate::floats::Floats;
 use crate::form::Form;
-use crate::layers::{Activation, Buffers, Layer, Pass, Segment, Visitor, larger};
+use crate::layers::{Activation, Buffers, Layer, Leaves, Pass, Segment, Visitor, larger};
 use crate::shape::{Folding, Shape, Shaped};
 
 /// A network of fixed size. All sizes count `f32`s, for one sample where they hold activations.
@@ -36,6 +36,8 @@ pub trait Network: 'static {
     const TRANSPOSED: usize;
     /// Filters: rows of weights with a noise scale of their own.
     const FILTERS: usize;
+    /// Factors of a member's rank-1 noise; 0 when its layers need members with weights ([`crate::perturbation::rank_one`]).
+    const FACTORS: usize;
     /// Multiply-adds of a forward pass.
     const MACS: usize;
     /// Multiply-adds of a training pass: forward, weight gradients, input gradients except the first layer's.
@@ -44,6 +46,10 @@ pub trait Network: 'static {
     const OVERWRITES_INPUT: bool;
     /// Whether a layer mixes samples, so that a batch is one pass whatever its size.
     const WHOLE_BATCH: bool;
+    /// The layers with parameters: what a [`crate::layers::Scope`] chooses from.
+    const LEAVES: Leaves;
+    /// Whether [`Network::descend`] is written for all its layers.
+    const DESCENDS: bool;
 
     /// Writes the network as its type is written in Rust, without spaces.
     ///
@@ -59,6 +65,9 @@ pub trait Network: 'static {
 
     /// Adds the gradient of the parameters to `gradient` (see [`Pass::adds`]), from the tape and the output's gradient in `dy`.
     fn backward<F: Form>(pass: &Pass, parameters: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]);
+
+    /// The backward pass of one sample that takes its step at once, without a gradient in memory: [`Layer::descend`].
+    fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]);
 
     /// Takes the batch statistics of a forward pass into the running statistics: [`Layer::estimate`].
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], tape: &[f32]);
@@ -113,10 +122,13 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const SCRATCH: usize = Layers::SCRATCH;
     const TRANSPOSED: usize = Layers::TRANSPOSED;
     const FILTERS: usize = Layers::FILTERS;
+    const FACTORS: usize = if Layers::FACTORED { Layers::FACTORS } else { 0 };
     const MACS: usize = Layers::MACS;
     const TRAINING_MACS: usize = 3 * Layers::MACS - Layers::FIRST_MACS;
     const OVERWRITES_INPUT: bool = Layers::OVERWRITES_INPUT;
     const WHOLE_BATCH: bool = Layers::WHOLE_BATCH;
+    const LEAVES: Leaves = Layers::LEAVES;
+    const DESCENDS: bool = Layers::DESCENDS;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         let Shape { channels, height, width } = In::SHAPE;
@@ -133,16 +145,25 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
         Layers::segments(0, Activation::Linear, visit);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], tape: &mut [f32], scratch: &mut [f32]) {
         let (x, tape) = tape.split_at_mut(In::SHAPE.len() * pass.columns * F::COLUMN);
         Layers::forward::<F>(pass, parameters, x, tape, scratch);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(pass: &Pass, parameters: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
         let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
         Layers::backward::<F>(pass, parameters, x, tape, buffers, scratch, gradient);
+    }
+
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
+    fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]) {
+        let (x, tape) = tape.split_at(In::SHAPE.len() * pass.columns * F::COLUMN);
+        Layers::descend::<F>(pass, rate, parameters, x, tape, buffers, scratch);
     }
 
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], tape: &[f32]) {
@@ -151,9 +172,9 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     }
 
     fn load(stored: Floats, parameters: &mut [f32]) {
-        assert!(stored.len() == Self::STORED, "as many parameters as a model file of this network has");
+        debug_assert!(stored.len() == Self::STORED, "as many parameters as a model file of this network has");
         if Self::STORED == Self::PARAMS {
-            stored.copy_into(&mut parameters[..Self::PARAMS]);
+            parameters.iter_mut().zip(stored.iter()).for_each(|(parameter, stored)| *parameter = stored);
         } else {
             Layers::load(stored, parameters, 0);
         }

@@ -68,11 +68,30 @@ pub(crate) fn philox_eights<const EIGHTS: usize>(counter: [u32; 4], key: [u32; 2
     [c0, c1, c2, c3]
 }
 
+/// The sign of the lowest bit.
+#[inline(always)]
+pub(crate) const fn sign(word: u32) -> f32 {
+    f32::from_bits(1.0f32.to_bits() | word << 31)
+}
+
+/// The signs of four bits, for a processor that makes them from a table.
+pub const SIGNS: [[f32; 4]; 16] = {
+    let mut signs = [[1.0; 4]; 16];
+    let mut i = 0;
+    while i < 64 {
+        if (i / 4) >> (i % 4) & 1 == 1 {
+            signs[i / 4][i % 4] = -1.0;
+        }
+        i += 1;
+    }
+    signs
+};
+
 /// The bits of a word as signs. A function of its own, or the compiler runs the lanes over the words and scatters.
 #[inline(never)]
 fn write_signs(word: u32, signs: &mut [f32]) {
     for (bit, sign) in (0..32).zip(signs) {
-        *sign = f32::from_bits(1.0f32.to_bits() | (word >> bit) << 31);
+        *sign = self::sign(word >> bit);
     }
 }
 
@@ -97,6 +116,15 @@ fn box_muller<L: Lane>(word: L::Bits) -> [L; 2] {
     let swap = L::Bits::splat(0) - ((word >> 14) & L::Bits::splat(1));
     let difference = (short ^ long) & swap;
     [L::from_bits(long ^ difference), L::from_bits(short ^ difference)]
+}
+
+/// Two uniform numbers with mean 0 and variance 1 from one random word: its halves as the middles of 2¹⁶ steps over ±√3, so none is 0.
+#[inline(always)]
+fn uniform<L: Lane>(word: L::Bits) -> [L; 2] {
+    const ROOT_3: f32 = 1.732_050_8;
+    const STEP: f32 = 2.0 * ROOT_3 / (1 << 16) as f32;
+    let place = |half| L::from_int(half).mul_add(L::splat(STEP), L::splat(0.5 * STEP - ROOT_3));
+    [place(word >> 16), place(word & L::Bits::splat(0xffff))]
 }
 
 /// What a stream of random numbers is for; streams of one seed do not touch each other.
@@ -141,14 +169,23 @@ impl Stream {
     /// Elements `128·group ..` as standard normals; `out` is a whole number of groups. Elements `32w + b` and `32w + 16 + b` of a group
     /// come from word `w` of block `16·group + b`, by `box_muller`.
     ///
-    /// First all words, in place, then all normals: the two loops each keep many independent chains in flight, a quarter faster
-    /// than group by group.
-    ///
-    /// # Panics
-    /// When `out` is not a whole number of groups.
     #[inline(never)]
     pub fn normals<L: Lane>(&self, group: u32, out: &mut [f32]) {
-        assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
+        self.pairs::<L>(group, out, box_muller);
+    }
+
+    /// Elements `128·group ..` as uniform numbers with mean 0 and variance 1, from the words that [`Stream::normals`] takes; `out` is a whole
+    /// number of groups.
+    #[inline(never)]
+    pub fn uniforms<L: Lane>(&self, group: u32, out: &mut [f32]) {
+        self.pairs::<L>(group, out, uniform);
+    }
+
+    /// Two numbers from each word. First all words, in place, then all numbers: the two loops each keep many independent chains in flight,
+    /// a quarter faster than group by group.
+    #[inline(always)]
+    fn pairs<L: Lane>(&self, group: u32, out: &mut [f32], two: impl Fn(L::Bits) -> [L; 2]) {
+        debug_assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
         let first = group.wrapping_mul(BLOCKS as u32);
         for (block, out) in (0..).step_by(BLOCKS).zip(out.chunks_exact_mut(GROUP)) {
             for b in (0..BLOCKS).step_by(L::LANES) {
@@ -161,7 +198,7 @@ impl Stream {
         for out in out.chunks_exact_mut(2 * BLOCKS) {
             let (first, second) = out.split_at_mut(BLOCKS);
             for (first, second) in first.chunks_exact_mut(L::LANES).zip(second.chunks_exact_mut(L::LANES)) {
-                let [x, y] = box_muller::<L>(L::load(first).to_bits());
+                let [x, y] = two(L::load(first).to_bits());
                 x.store(first);
                 y.store(second);
             }
@@ -170,18 +207,20 @@ impl Stream {
 
     /// Elements `128·group ..` as random signs, 1 or -1: element `i` is bit `i mod 32` of word `i / 32` of block `group`. `out` is a whole
     /// number of groups.
-    ///
-    /// # Panics
-    /// When it is not.
     #[inline(never)]
     pub fn signs(&self, group: u32, out: &mut [f32]) {
-        assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
+        debug_assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
         for (group, out) in (group..).zip(out.chunks_exact_mut(GROUP)) {
             let words = self.block(group);
             for (w, signs) in out.chunks_exact_mut(32).enumerate() {
                 write_signs(words[w], signs);
             }
         }
+    }
+
+    /// The signs of one group as bits, the first the lowest of the first byte: a set bit is -1.
+    pub(crate) fn sign_bits(&self, group: u32) -> [u8; GROUP / 8] {
+        bytemuck::cast(self.block(group).map(u32::to_le))
     }
 
     /// Random words for the masks of `layer`: one Philox block for each lane, that of `sample` and those behind it.
@@ -262,6 +301,43 @@ mod tests {
         }
         numbers.sort_by(f64::total_cmp);
         let cdf = |x: f64| 0.5 * libm::erfc(-x / core::f64::consts::SQRT_2);
+        let d = numbers.iter().enumerate().map(|(i, &x)| (cdf(x) - (i as f64 + 0.5) / n).abs()).fold(0.0, f64::max);
+        assert!(d * n.sqrt() < 1.63, "Kolmogorov-Smirnov statistic {}", d * n.sqrt()); // 1 % level
+    }
+
+    #[test]
+    fn uniforms_have_the_same_bits_in_every_lane_width() {
+        let stream = Stream::new(3, Purpose::Members, 5, 1);
+        let [mut one, mut four, mut eight, mut sixteen] = [[0.0; 2 * GROUP]; 4];
+        stream.uniforms::<f32>(77, &mut one);
+        stream.uniforms::<f32x4>(77, &mut four);
+        stream.uniforms::<f32x8>(77, &mut eight);
+        stream.uniforms::<f32x16>(77, &mut sixteen);
+        let bits = |numbers: [f32; 2 * GROUP]| numbers.map(f32::to_bits);
+        assert!(bits(one) == bits(four) && bits(one) == bits(eight) && bits(one) == bits(sixteen));
+    }
+
+    #[test]
+    fn uniforms_have_mean_0_variance_1_and_pass_a_kolmogorov_smirnov_test() {
+        let stream = Stream::new(42, Purpose::Members, 0, 0);
+        let mut numbers = Vec::new();
+        for group in 0..8192 {
+            let mut out = [0.0; GROUP];
+            stream.uniforms::<f32x8>(group, &mut out);
+            numbers.extend(out.map(f64::from));
+        }
+        let n = numbers.len() as f64;
+        let moment = |p: i32| numbers.iter().map(|x| x.powi(p)).sum::<f64>() / n;
+        // The fourth moment is 9/5.
+        assert!(moment(1).abs() < 4.0 / n.sqrt() && (moment(2) - 1.0).abs() < 4.0 * (0.8 / n).sqrt());
+        for distance in [1, 16, 32, 64] {
+            let product = numbers.windows(distance + 1).map(|w| w[0] * w[distance]).sum::<f64>() / n;
+            assert!(product.abs() < 4.0 / n.sqrt(), "lag {distance}: {product}");
+        }
+        numbers.sort_by(f64::total_cmp);
+        let root_3 = 3f64.sqrt();
+        assert!(numbers[0] > -root_3 && numbers[numbers.len() - 1] < root_3 && !numbers.contains(&0.0));
+        let cdf = |x: f64| (x / root_3 + 1.0) / 2.0;
         let d = numbers.iter().enumerate().map(|(i, &x)| (cdf(x) - (i as f64 + 0.5) / n).abs()).fold(0.0, f64::max);
         assert!(d * n.sqrt() < 1.63, "Kolmogorov-Smirnov statistic {}", d * n.sqrt()); // 1 % level
     }

@@ -70,16 +70,20 @@ impl<'a> Normalisation<'a> {
     pub fn apply<Raw: Copy + Into<f32>>(&self, shape: Shape, raw: &[Raw], out: &mut [f32]) {
         assert!(raw.len() == out.len() && raw.len().is_multiple_of(shape.len()), "whole samples, and room for them");
         assert!(self.fits(shape.channels), "an offset and a factor for each channel");
+        for (raw, out) in raw.chunks_exact(shape.len()).zip(out.chunks_exact_mut(shape.len())) {
+            self.write(shape.height * shape.width, raw, out.iter_mut());
+        }
+    }
+
+    /// [`Normalisation::apply`] for one sample with `places` values in a channel, to wherever `out` leads; nothing is asserted.
+    #[inline(always)]
+    pub(crate) fn write<'o, Raw: Copy + Into<f32>>(&self, places: usize, raw: &[Raw], mut out: impl Iterator<Item = &'o mut f32>) {
         if self.is_none() {
-            out.iter_mut().zip(raw).for_each(|(out, &raw)| *out = raw.into());
+            raw.iter().zip(out).for_each(|(&raw, out)| *out = raw.into());
             return;
         }
-        let places = shape.height * shape.width;
-        for (raw, out) in raw.chunks_exact(shape.len()).zip(out.chunks_exact_mut(shape.len())) {
-            let channels = raw.chunks_exact(places).zip(out.chunks_exact_mut(places));
-            for ((raw, out), (offset, factor)) in channels.zip(self.offset.iter().zip(self.factor.iter())) {
-                out.iter_mut().zip(raw).for_each(|(out, &raw)| *out = (raw.into() - offset) * factor);
-            }
+        for (raw, (offset, factor)) in raw.chunks_exact(places.max(1)).zip(self.offset.iter().zip(self.factor.iter())) {
+            raw.iter().zip(&mut out).for_each(|(&raw, out)| *out = (raw.into() - offset) * factor);
         }
     }
 }

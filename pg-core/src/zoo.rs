@@ -12,6 +12,19 @@ use crate::shape::{Image, Vector};
 pub type Mlp64x64x32x10 = Sequential<Image<1, 8, 8>, (Flatten, Dense<64>, Relu, Dense<32>, Relu, Dense<10>)>;
 const _: () = assert!(Mlp64x64x32x10::PARAMS == 6_570);
 
+/// `mlp-64-64-32-10-norm`: the same with batch normalisation.
+pub type Mlp64x64x32x10Norm = Sequential<Image<1, 8, 8>, (Flatten, Dense<64>, BatchNorm, Relu, Dense<32>, BatchNorm, Relu, Dense<10>)>;
+const _: () = assert!(Mlp64x64x32x10Norm::PARAMS == 6_954);
+
+/// `mlp-64-64-32-10-dropout`: the same with dropout.
+pub type Mlp64x64x32x10Dropout =
+    Sequential<Image<1, 8, 8>, (Flatten, Dense<64>, Relu, Dropout<20>, Dense<32>, Relu, Dropout<20>, Dense<10>)>;
+const _: () = assert!(Mlp64x64x32x10Dropout::PARAMS == 6_570);
+
+/// `mlp-64-128-64-10`: 8x8 images, two wide hidden layers.
+pub type Mlp64x128x64x10 = Sequential<Image<1, 8, 8>, (Flatten, Dense<128>, Relu, Dense<64>, Relu, Dense<10>)>;
+const _: () = assert!(Mlp64x128x64x10::PARAMS == 17_226);
+
 /// `mlp-64-32-10`: 8x8 images, one small hidden layer: the microcontroller's default.
 pub type Mlp64x32x10 = Sequential<Image<1, 8, 8>, (Flatten, Dense<32>, Relu, Dense<10>)>;
 const _: () = assert!(Mlp64x32x10::PARAMS == 2_410);
@@ -20,9 +33,21 @@ const _: () = assert!(Mlp64x32x10::PARAMS == 2_410);
 pub type Mlp784x128x10 = Sequential<Image<1, 28, 28>, (Flatten, Dense<128>, Relu, Dense<10>)>;
 const _: () = assert!(Mlp784x128x10::PARAMS == 101_770);
 
+/// `mlp-784-128-10-norm`: the same with batch normalisation.
+pub type Mlp784x128x10Norm = Sequential<Image<1, 28, 28>, (Flatten, Dense<128>, BatchNorm, Relu, Dense<10>)>;
+const _: () = assert!(Mlp784x128x10Norm::PARAMS == 102_282);
+
+/// `mlp-784-128-10-dropout`: the same with dropout.
+pub type Mlp784x128x10Dropout = Sequential<Image<1, 28, 28>, (Flatten, Dense<128>, Relu, Dropout<20>, Dense<10>)>;
+const _: () = assert!(Mlp784x128x10Dropout::PARAMS == 101_770);
+
 /// `mlp-9-24-11`: nine features, eleven classes: spoken vowels.
 pub type Mlp9x24x11 = Sequential<Vector<9>, (Dense<24>, Relu, Dense<11>)>;
 const _: () = assert!(Mlp9x24x11::PARAMS == 515);
+
+/// `mlp-192-32-6`: windows of three channels, one hidden layer: six activities.
+pub type Mlp192x32x6 = Sequential<Image<3, 1, 64>, (Flatten, Dense<32>, Relu, Dense<6>)>;
+const _: () = assert!(Mlp192x32x6::PARAMS == 6_374);
 
 /// A convolution without change of size behind a batch norm and before a ReLU, as most stems and bodies have it.
 type Normed<const OUT: usize, const KERNEL: usize, const STRIDE: usize, const PADDING: usize> =

@@ -6,6 +6,8 @@
 //! | feature | what it adds |
 //! |---|---|
 //! | `large` | the programs `lenet` and `folded`, for boards with 512 KB of RAM |
+//! | `tuning` | the programs `steps` and `tune`, which learn, for boards with an FPU |
+//! | `no-panic` | a program in which a panic can be reached does not link: for `no-panic`, which proves it of the tuner, and `no-panic-link` alone |
 //! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
 //!
 //! | variable at build time | what it chooses |
@@ -21,6 +23,7 @@ pub mod console;
 mod fpu;
 mod plan;
 mod stopwatch;
+pub mod tuning;
 
 pub use classify::{Memory, classify, ticks_of};
 pub use fpu::{Fpu, fused_multiply_add, square_root};
@@ -30,7 +33,18 @@ pub use stopwatch::Stopwatch;
 /// The board that this build is for. A desktop build is for the first one, unless `PG_BOARD` says another.
 pub const BOARD: board::Board = board::named(env!("PG_BOARD"));
 
-#[cfg(target_os = "none")]
+#[cfg(all(target_os = "none", feature = "no-panic"))]
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    // A name that nothing defines: the program does not link when a panic can be reached.
+    #[allow(unsafe_code)]
+    unsafe extern "C" {
+        safe fn a_panic_is_reachable() -> !;
+    }
+    a_panic_is_reachable()
+}
+
+#[cfg(all(target_os = "none", not(feature = "no-panic")))]
 #[panic_handler]
 fn panic(panic: &core::panic::PanicInfo<'_>) -> ! {
     console::report(panic);

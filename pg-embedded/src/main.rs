@@ -1,12 +1,12 @@
 //! The firmware: a trained network in flash, run on samples that lie beside it, every number reported.
 //!
-//! It infers and does not train. On a desktop the same program prints the same plan and the same logits, without ticks.
+//! It infers and does not train: the program `tune` does, whose plan this one prints as well. On a desktop the same program prints the same plan and the same logits, without ticks.
 //! Another network is another `Network`, another `PG_MODEL` at build time, and samples of its input.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 
 use pg_core::{Network, zoo};
-use pg_embedded::{BOARD, Memory, MemoryPlan, Stopwatch, classify, console, console::Line};
+use pg_embedded::{BOARD, Memory, MemoryPlan, Stopwatch, classify, console, console::Line, tuning};
 use static_cell::ConstStaticCell;
 
 type Net = zoo::Mlp64x32x10;
@@ -26,12 +26,15 @@ const PLAN: MemoryPlan<4> = MemoryPlan([
     ("scratch", size_of::<[f32; Net::SCRATCH]>()),
     ("stack", 4 << 10), // of which reading the model file takes the most
 ]);
-const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize, "the network does not fit the board's RAM");
+const _: () = PLAN.check(BOARD);
 
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
-    PLAN.print(BOARD);
+    PLAN.print("ram", BOARD);
+    if tuning::PLAN.bytes() <= BOARD.ram.bytes as usize {
+        tuning::PLAN.print("tuning", BOARD);
+    }
     let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
     classify::<Net>(MODEL, SAMPLES, &mut memory, &mut Stopwatch::start());
     console::end(true)

@@ -7,15 +7,18 @@ use std::marker::PhantomData;
 use pg_core::floats::Floats;
 use pg_core::form::{Form, Samples, Scalar};
 use pg_core::initialise::Initialise;
-use pg_core::layers::Segment;
+use pg_core::layers::{Leaves, Segment};
 use pg_core::model_file::{Model, ModelError};
 use pg_core::network::{Foldable, Folded};
-use pg_core::population::{SHARD, Workspace, estimate, infer};
+use pg_core::perturbation::mirror;
+use pg_core::population::{Population, SHARD, Workspace, estimate, infer};
+use pg_core::tuner::TuneError;
 use pg_core::{Network, Shape, Widest};
 
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 use crate::profile::Profile;
+use crate::replay::{Session, Tuned};
 
 /// Samples of a training step on a device, for [`Sizes::training_ram_bytes`].
 pub const DEVICE_BATCH: usize = 8;
@@ -89,7 +92,22 @@ pub trait AnyNetwork: Send + Sync {
 
     /// The engine of a training run.
     fn engine(&self, task: Task) -> Box<dyn Engine>;
+
+    /// What makes the members of a step and drops them, as one thread makes them: to measure what noise costs.
+    fn make_members(&self, population: Population, seed: u64) -> MakeMembers;
+
+    /// Its layers with parameters.
+    fn leaves(&self) -> Leaves;
+
+    /// Runs a fine-tuning session as a device does.
+    ///
+    /// # Errors
+    /// When the tuner refuses the settings or a sample.
+    fn tune(&self, session: &Session) -> Result<Tuned, TuneError>;
 }
+
+/// Makes the members of a step around the parameters.
+pub type MakeMembers = Box<dyn FnMut(u32, &[f32])>;
 
 /// The one implementation: a type as a value.
 pub(crate) struct Known<N>(pub(crate) PhantomData<fn() -> N>);
@@ -171,6 +189,33 @@ impl<N: Foldable> AnyNetwork for Known<N> {
 
     fn engine(&self, task: Task) -> Box<dyn Engine> {
         task.engine::<N>()
+    }
+
+    fn make_members(&self, population: Population, seed: u64) -> MakeMembers {
+        let (mut scales, mut member) = (Memory::zeros(N::FILTERS), Memory::zeros(N::PARAMS));
+        Box::new(move |step, parameters| {
+            population.noise.scales::<N, Widest>(parameters, &mut scales);
+            let factored = population.noise.is_factored::<N>();
+            for (pair, second) in (0..population.members).map(|member| population.place(member)) {
+                if factored {
+                    let stream = population.stream(seed, step, pair);
+                    population.noise.factors::<N, Widest>(&stream, &scales, second, 1, &mut member);
+                } else if second {
+                    mirror::<Widest>(parameters, &mut member);
+                } else {
+                    let stream = population.stream(seed, step, pair);
+                    population.noise.perturb::<N, Widest>(&stream, parameters, &scales, &mut member);
+                }
+            }
+        })
+    }
+
+    fn leaves(&self) -> Leaves {
+        N::LEAVES
+    }
+
+    fn tune(&self, session: &Session) -> Result<Tuned, TuneError> {
+        session.run::<N>()
     }
 }
 

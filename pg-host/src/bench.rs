@@ -2,8 +2,12 @@
 //!
 //! A step is the whole of it: noise, members, forward, loss, backward, optimiser. Its GFLOP/s count only the needed work: two for each
 //! multiply-add of the forward pass, the weight gradients, and the input gradients except the first layer's. The peak is the best of
-//! several numbers of independent chains of fused multiply-adds over the vector widths. Both are measured in turn, round by round, and the
-//! share is the median of the rounds' ratios: other work on the machine disturbs both alike. Nothing here judges what it measures.
+//! several numbers of independent chains of fused multiply-adds over the vector widths. Both are measured in turn, round by round, each as
+//! the fastest of many short runs, and the share is the median of the rounds' ratios: so other work on the machine disturbs both alike.
+//! Nothing here judges what it measures.
+//!
+//! The noise's share is the time to make all members of a step (the scales of the noise, its random numbers, θ+ε, θ-ε) and no more, over
+//! the time of the step. Beside it stands what one random number costs by itself, a standard normal or a sign.
 
 use std::fmt;
 use std::hint::black_box;
@@ -11,12 +15,14 @@ use std::time::Instant;
 
 use pg_core::initialise::Initialise;
 use pg_core::loss::{Loss, Targets};
+use pg_core::noise::{GROUP, Purpose, Stream};
 use pg_core::optimiser::Sgd;
-use pg_core::perturbation::Distribution;
-use pg_core::population::{Batch, Population};
+use pg_core::perturbation::{Distribution, Noise};
+use pg_core::population::{Batch, BatchMode, Population};
 use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
 use serde::Serialize;
 
+use crate::any_network::MakeMembers;
 use crate::choose::by_name;
 use crate::engine::{Engine, Task};
 use crate::entry::Entry;
@@ -45,6 +51,8 @@ pub struct Step {
     pub population: u32,
     /// The distribution of the noise.
     pub noise: &'static str,
+    /// Which samples a member sees.
+    pub batch_mode: &'static str,
     /// Always 1 here.
     pub threads: usize,
     /// The median of the rounds.
@@ -53,6 +61,10 @@ pub struct Step {
     pub gflops: f64,
     /// The median of the rounds' ratios.
     pub share_of_peak: f64,
+    /// The part of the step in which members are made, the median of the rounds' ratios; 0 without members.
+    pub noise_share: f64,
+    /// Nanoseconds for one random number of the noise, the median of the rounds; 0 without members.
+    pub ns_per_normal: f64,
     /// The layers by kind, those that take most first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<Part>,
@@ -78,6 +90,15 @@ pub struct Part {
     pub share_of_peak: f64,
     /// The passes of all members, of the step in its fastest round.
     pub share_of_step: f64,
+}
+
+/// What one round measured of a step.
+#[derive(Clone, Copy, Debug)]
+struct Round {
+    seconds: f64,
+    share_of_peak: f64,
+    noise_share: f64,
+    seconds_per_number: f64,
 }
 
 /// Steps that are measured when nothing is asked for: networks, batches, members.
@@ -142,14 +163,14 @@ struct Subject {
     population: Population,
     flops: f64,
     engine: Box<dyn Engine>,
+    make_members: MakeMembers,
     parameters: Memory,
     gradient: Memory,
     velocity: Memory,
     inputs: Memory,
     labels: Vec<u16>,
     step: u32,
-    /// Seconds for a step and its share of the peak, one of each for a round.
-    rounds: Vec<(f64, f64)>,
+    rounds: Vec<Round>,
     /// Its layers, and the peak in each round.
     profile: Option<(Profile, Vec<f64>)>,
 }
@@ -158,21 +179,24 @@ impl Subject {
     fn new(entry: &Entry, samples: usize, members: u32, options: &BenchOptions) -> Self {
         let network = entry.network();
         let sizes = network.sizes();
-        let population = Population { members, rho: 0.3, distribution: options.noise, antithetic: true };
+        let noise = Noise { distribution: options.noise, ..Noise::new(0.3) };
+        let population = Population { noise, batch: options.batch_mode, ..Population::new(members, 0.3) };
         let mut inputs = Memory::zeros(samples * sizes.input.len());
         inputs.iter_mut().enumerate().for_each(|(i, x)| *x = (i * 37 % 101) as f32 / 50.0 - 1.0);
         Self {
             net: entry.name(),
             samples,
             population,
-            flops: 2.0 * sizes.training_macs as f64 * samples as f64 * f64::from(members.max(1)),
+            flops: 2.0 * sizes.training_macs as f64 * samples as f64 * f64::from(population.passes()),
             engine: network.engine(Task {
                 population,
+                steps: 1,
                 loss: Loss::CrossEntropy { label_smoothing: 0.0 },
                 seed: 1,
                 batch: samples,
                 threads: 1,
             }),
+            make_members: network.make_members(population, 1),
             parameters: network.initialise(Initialise::AUTO, 1),
             gradient: Memory::zeros(sizes.params),
             velocity: Memory::zeros(sizes.params),
@@ -187,39 +211,54 @@ impl Subject {
     fn step(&mut self) {
         // A rate so small that the parameters stay where they are: every step does the same work.
         const SGD: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-5 };
-        let batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
-        let loss = self.engine.gradient(self.step, &self.parameters, &batch, &mut self.gradient);
+        let mut batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
+        let loss = self.engine.gradient(self.step, &self.parameters, &mut batch, &mut self.gradient);
         black_box(loss.expect("a step at a tiny rate stays finite"));
         SGD.step::<Widest>(1e-8, &self.gradient, &mut self.velocity, &mut self.parameters);
         self.step += 1;
     }
 
     fn measure(&mut self, seconds: f64, peak: f64) {
-        let (start, mut steps) = (Instant::now(), 0.0);
-        while steps == 0.0 || start.elapsed().as_secs_f64() < seconds {
-            (0..4).for_each(|_| self.step());
-            steps += 4.0;
+        let took = time(seconds, || self.step());
+        let (mut making, mut number) = (0.0, 0.0);
+        if self.population.members > 0 {
+            let mut step = self.step;
+            making = time(seconds / 8.0, || {
+                (self.make_members)(step, &self.parameters);
+                step += 1;
+            });
+            number = time(seconds / 8.0, || numbers(self.population.noise.distribution, step)) / (CHUNKS * NUMBERS) as f64;
         }
-        let took = start.elapsed().as_secs_f64() / steps;
-        self.rounds.push((took, self.flops / took / 1e9 / peak));
+        self.rounds.push(Round {
+            seconds: took,
+            share_of_peak: self.flops / took / 1e9 / peak,
+            noise_share: making / took,
+            seconds_per_number: number,
+        });
     }
 
     fn result(&self) -> Step {
-        let (times, shares): (Vec<f64>, Vec<f64>) = self.rounds.iter().copied().unzip();
-        let time = median(&times);
-        let (kinds, layers) = self.parts(times.iter().copied().fold(f64::MAX, f64::min));
+        let over_rounds = |number: fn(&Round) -> f64| median(&self.rounds.iter().map(number).collect::<Vec<f64>>());
+        let time = over_rounds(|round| round.seconds);
+        let fastest = self.rounds.iter().map(|round| round.seconds).fold(f64::MAX, f64::min);
+        let (kinds, layers) = self.parts(fastest);
         Step {
             net: self.net.into(),
             batch: self.samples,
             population: self.population.members,
-            noise: match self.population.distribution {
+            noise: match self.population.noise.distribution {
                 Distribution::Gaussian => "gaussian",
+                Distribution::Uniform => "uniform",
                 Distribution::Rademacher => "rademacher",
+                Distribution::RankOne => "rank1",
             },
+            batch_mode: if self.population.batch == BatchMode::Split { "split" } else { "shared" },
             threads: 1,
             us_per_step: time * 1e6,
             gflops: self.flops / time / 1e9,
-            share_of_peak: median(&shares),
+            share_of_peak: over_rounds(|round| round.share_of_peak),
+            noise_share: over_rounds(|round| round.noise_share),
+            ns_per_normal: over_rounds(|round| round.seconds_per_number) * 1e9,
             kinds,
             layers,
         }
@@ -256,6 +295,36 @@ impl Subject {
         let mut kinds: Vec<Part> = names.iter().map(kind).collect();
         kinds.sort_by(|a, b| b.share_of_step.total_cmp(&a.share_of_step));
         (kinds, stages.iter().map(|stage| part(&stage.layer, stage.input.to_string(), &[stage])).collect())
+    }
+}
+
+/// Seconds that `work` takes, the fastest of as many runs as fit into `seconds`, one at least.
+fn time(seconds: f64, mut work: impl FnMut()) -> f64 {
+    let (start, mut fastest) = (Instant::now(), f64::INFINITY);
+    while fastest.is_infinite() || start.elapsed().as_secs_f64() < seconds {
+        let run = Instant::now();
+        work();
+        fastest = fastest.min(run.elapsed().as_secs_f64());
+    }
+    fastest
+}
+
+/// Random numbers that are made at once when they are measured: what members are made of.
+const NUMBERS: usize = 4 * GROUP;
+
+/// How often in one run, which must be long beside the reading of the clock.
+const CHUNKS: usize = 64;
+
+/// Makes random numbers of the noise.
+fn numbers(distribution: Distribution, step: u32) {
+    let (stream, mut numbers) = (Stream::new(1, Purpose::Members, black_box(step), 0), [0.0; NUMBERS]);
+    for group in (0..CHUNKS as u32).map(|chunk| chunk * (NUMBERS / GROUP) as u32) {
+        match distribution {
+            Distribution::Gaussian => stream.normals::<Widest>(group, &mut numbers),
+            Distribution::Uniform => stream.uniforms::<Widest>(group, &mut numbers),
+            Distribution::Rademacher | Distribution::RankOne => stream.signs(group, &mut numbers),
+        }
+        black_box(&numbers);
     }
 }
 
@@ -296,11 +365,23 @@ fn chains<L: Lane, const CHAINS: usize>() -> f64 {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "peak of one thread: {:.0} GFLOP/s of fused multiply-adds", self.peak_gflops)?;
-        writeln!(f, "{:<18} {:>5} {:>3} {:<10} {:>10} {:>9} {:>14}", "net", "batch", "K", "noise", "µs/step", "GFLOP/s", "share of peak")?;
+        writeln!(
+            f,
+            "{:<18} {:>5} {:>3} {:<17} {:>10} {:>9} {:>14} {:>12} {:>10}",
+            "net", "batch", "K", "noise", "µs/step", "GFLOP/s", "share of peak", "noise's part", "ns/number"
+        )?;
         for step in &self.steps {
-            let noise = if step.population == 0 { "" } else { step.noise };
-            write!(f, "{:<18} {:>5} {:>3} {:<10} ", step.net, step.batch, step.population, noise)?;
-            writeln!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
+            let noise = match (step.population, step.batch_mode) {
+                (0, _) => String::new(),
+                (_, "shared") => step.noise.into(),
+                (_, mode) => format!("{} {mode}", step.noise),
+            };
+            write!(f, "{:<18} {:>5} {:>3} {:<17} ", step.net, step.batch, step.population, noise)?;
+            write!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
+            match step.population {
+                0 => writeln!(f)?,
+                _ => writeln!(f, " {:>12.2} {:>10.2}", step.noise_share, step.ns_per_normal)?,
+            }
         }
         for step in self.steps.iter().filter(|step| !step.layers.is_empty()) {
             for (head, of, parts) in [("layer alone", "input", &step.layers), ("kind", "layers", &step.kinds)] {
@@ -327,8 +408,16 @@ mod tests {
     fn a_network_that_is_asked_for_has_its_usual_batch() {
         let zoo = crate::zoo();
         let nets = ["mlp-64-32-10", "mlp-9-24-11", "mlp-784-128-10"].map(String::from).to_vec();
-        let options =
-            BenchOptions { nets, batch: None, population: None, noise: Distribution::Gaussian, seconds: 0.001, layers: true, json: false };
+        let options = BenchOptions {
+            nets,
+            batch: None,
+            population: None,
+            noise: Distribution::Gaussian,
+            batch_mode: BatchMode::Shared,
+            seconds: 0.001,
+            layers: true,
+            json: false,
+        };
         let batches: Vec<usize> = choose(&zoo, &options).unwrap().iter().map(|choice| choice.1).collect();
         assert_eq!(batches, [32, 64, 64]);
     }
@@ -340,6 +429,7 @@ mod tests {
             batch: None,
             population: None,
             noise: Distribution::Gaussian,
+            batch_mode: BatchMode::Shared,
             seconds: 0.001,
             layers: true,
             json: false,
@@ -347,5 +437,8 @@ mod tests {
         let report = run(&crate::zoo(), &options).unwrap();
         assert_eq!(report.steps.len(), 4);
         assert!(report.peak_gflops > 0.0 && report.steps.iter().all(|step| step.share_of_peak > 0.0 && step.us_per_step > 0.0));
+        for step in &report.steps {
+            assert_eq!((step.noise_share > 0.0, step.ns_per_normal > 0.0), (step.population > 0, step.population > 0));
+        }
     }
 }

@@ -48,7 +48,12 @@ pub fn zoo() -> Vec<Entry> {
     vec![
         Entry::new::<zoo::Mlp64x64x32x10>("mlp-64-64-32-10", "mlp"),
         Entry::new::<zoo::Mlp64x32x10>("mlp-64-32-10", "mlp"),
+        Entry::new::<zoo::Mlp64x128x64x10>("mlp-64-128-64-10", "mlp"),
+        Entry::new::<zoo::Mlp64x64x32x10Norm>("mlp-64-64-32-10-norm", "mlp"),
+        Entry::new::<zoo::Mlp64x64x32x10Dropout>("mlp-64-64-32-10-dropout", "mlp"),
         Entry::new::<zoo::Mlp784x128x10>("mlp-784-128-10", "mlp"),
+        Entry::new::<zoo::Mlp784x128x10Norm>("mlp-784-128-10-norm", "mlp"),
+        Entry::new::<zoo::Mlp784x128x10Dropout>("mlp-784-128-10-dropout", "mlp"),
         Entry::new::<zoo::Mlp9x24x11>("mlp-9-24-11", "mlp"),
         Entry::new::<zoo::Lenet28>("lenet-28", "lenet"),
         Entry::new::<zoo::Lenet32>("lenet-32", "lenet"),
@@ -62,5 +67,6 @@ pub fn zoo() -> Vec<Entry> {
         Entry::new::<zoo::Shufflenet32>("shufflenet-32", "shufflenet"),
         Entry::new::<zoo::Conv1d3x64>("conv1d-3x64", "conv1d"),
         Entry::new::<zoo::Conv1d6x128>("conv1d-6x128", "conv1d"),
+        Entry::new::<zoo::Mlp192x32x6>("mlp-192-32-6", "mlp"),
     ]
 }

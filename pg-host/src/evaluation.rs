@@ -2,7 +2,7 @@
 
 use crate::any_network::AnyNetwork;
 use crate::data::Samples;
-use crate::metrics::{Confusion, Scores};
+use crate::metrics::{Confusion, Scores, calibration_error};
 
 /// The outputs for samples, and what follows from them.
 pub struct Evaluation {
@@ -52,12 +52,22 @@ impl Evaluation {
         let sum: f64 = labels.iter().enumerate().map(|(i, &label)| -self.log_probability(i, label)).sum();
         sum / labels.len().max(1) as f64
     }
+
+    /// How far the confidence of the predictions is from their accuracy: [`calibration_error`].
+    pub fn ece(&self, labels: &[u16]) -> f64 {
+        let confidence = |i| self.log_probability(i, self.predicted[i]).exp();
+        calibration_error(labels.iter().enumerate().map(|(i, &label)| (confidence(i), self.predicted[i] == label)))
+    }
+
+    /// Everything that is reported of the predictions.
+    pub fn scores(&self, labels: &[u16], classes: &[String]) -> Scores {
+        self.confusion(labels).scores(classes, self.nll(labels), self.ece(labels))
+    }
 }
 
 /// The scores of a network on normalised samples.
 pub fn scores(network: &dyn AnyNetwork, parameters: &[f32], samples: &Samples, classes: &[String]) -> Scores {
-    let evaluation = Evaluation::of(network, parameters, &samples.inputs);
-    evaluation.confusion(&samples.labels).scores(classes, evaluation.nll(&samples.labels))
+    Evaluation::of(network, parameters, &samples.inputs).scores(&samples.labels, classes)
 }
 
 /// The first of the largest logits; NaN is never larger.

@@ -9,33 +9,44 @@
 //! }
 //! ```
 //!
-//! The modules, in the order in which to read them: [`cli`] and [`options`] say what is asked for, [`data`] and [`parts`] bring the samples,
-//! [`entry`] and [`any_network`] the networks, [`augmentation`], [`training`] and [`engine`] train, [`evaluation`] and [`metrics`] judge, [`model`] and
-//! [`output`] write.
+//! The modules, in the order in which to read them: [`cli`], [`options`] and [`method`] say what is asked for, [`data`] and [`parts`] bring the samples,
+//! [`entry`] and [`any_network`] the networks, [`augmentation`], [`supply`], [`training`], [`tally`] and [`engine`] train, [`checkpoint`] keeps a run, [`evaluation`] and [`metrics`] judge, [`model`] and
+//! [`output`] write; [`experiment`] puts them together, [`study`] compares ways to train.
 #![forbid(unsafe_code)]
 
 pub mod any_network;
 pub mod augmentation;
 pub mod bench;
+pub mod checkpoint;
 pub mod choose;
 pub mod cli;
 pub mod data;
+pub mod device;
 pub mod engine;
 pub mod entry;
 pub mod evaluation;
+pub mod experiment;
 pub mod failure;
+pub mod gradient_quality;
 pub mod interrupt;
 pub mod memory;
+pub mod method;
 pub mod metrics;
 pub mod model;
 pub mod options;
 pub mod output;
+pub mod page;
 pub mod parts;
+pub mod plots;
 pub mod profile;
 pub mod progress;
+pub mod replay;
 pub mod sheet;
 pub mod statistics;
+pub mod study;
 pub mod summary;
+pub mod supply;
+pub mod tally;
 pub mod target;
 pub mod training;
 

@@ -12,7 +12,7 @@
 
 use core::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How often each class was taken for each class.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,7 +23,7 @@ pub struct Confusion {
 }
 
 /// What is reported of an evaluation.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Scores {
     /// Mean F1 of all classes; a class that was never right counts 0, also one without a sample, as a small validation part may have it.
     pub macro_f1: f64,
@@ -31,12 +31,14 @@ pub struct Scores {
     pub accuracy: f64,
     /// Mean negative log-likelihood of the true class, in nats.
     pub nll: f64,
+    /// How far confidence is from accuracy: [`calibration_error`].
+    pub ece: f64,
     /// Each class, in the order of the labels.
     pub per_class: Vec<ClassScore>,
 }
 
 /// What is reported of one class. A ratio of nothing to nothing is 0.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ClassScore {
     /// The class.
     pub name: String,
@@ -92,14 +94,14 @@ impl Confusion {
         if self.classes == 0 { 0.0 } else { sum / self.classes as f64 }
     }
 
-    /// Everything, with the classes' names and the mean NLL in nats that was measured on the same samples.
+    /// Everything, with the classes' names, and the mean NLL in nats and the calibration error that were measured on the same samples.
     ///
     /// # Panics
     /// If there is not one name for each class.
-    pub fn scores(&self, names: &[String], nll: f64) -> Scores {
+    pub fn scores(&self, names: &[String], nll: f64, ece: f64) -> Scores {
         assert_eq!(names.len(), self.classes, "one name for each class");
         let per_class = names.iter().enumerate().map(|(class, name)| self.class_score(class, name)).collect();
-        Scores { macro_f1: self.macro_f1(), accuracy: self.accuracy(), nll, per_class }
+        Scores { macro_f1: self.macro_f1(), accuracy: self.accuracy(), nll, ece, per_class }
     }
 
     /// precision = right / predicted, recall = right / support, F1 = 2·right / (support + predicted).
@@ -119,6 +121,24 @@ impl Confusion {
         assert_eq!(names.len(), self.classes, "one name for each class");
         Table { confusion: self, names }
     }
+}
+
+/// Bins of [`calibration_error`].
+const BINS: usize = 15;
+
+/// The expected calibration error: predictions in fifteen bins of confidence, `Σ n_b/n · |accuracy_b - confidence_b|` (Guo et al., *On
+/// calibration of modern neural networks*, 2017). A bin takes confidences above its lower end, up to its upper end. 0 without predictions.
+///
+/// `predictions` are each one's confidence, the probability of the predicted class, and whether it was right.
+pub fn calibration_error(predictions: impl IntoIterator<Item = (f64, bool)>) -> f64 {
+    let mut bins = [0.0; BINS];
+    let mut count = 0u64;
+    for (confidence, right) in predictions {
+        let bin = ((confidence * BINS as f64).ceil() as usize).clamp(1, BINS) - 1;
+        bins[bin] += f64::from(u8::from(right)) - confidence;
+        count += 1;
+    }
+    if count == 0 { 0.0 } else { bins.iter().map(|bin| bin.abs()).sum::<f64>() / count as f64 }
 }
 
 /// 0 of nothing is 0.
@@ -199,10 +219,10 @@ mod tests {
     fn a_hand_worked_example_comes_out() {
         // truth 0: two right, one taken for 1; truth 1: one right, one taken for 2; truth 2: never right (taken for 0).
         let confusion = Confusion::new(&[0, 0, 0, 1, 1, 2], &[0, 0, 1, 1, 2, 0], 3);
-        let scores = confusion.scores(&names(&["a", "b", "c"]), 0.5);
+        let scores = confusion.scores(&names(&["a", "b", "c"]), 0.5, 0.25);
         let class = |name: &str, precision, recall, f1, support| ClassScore { name: name.into(), precision, recall, f1, support };
         let per_class = vec![class("a", 2. / 3., 2. / 3., 2. / 3., 3), class("b", 0.5, 0.5, 0.5, 2), class("c", 0., 0., 0., 1)];
-        assert_eq!(scores, Scores { macro_f1: (2. / 3. + 0.5) / 3.0, accuracy: 0.5, nll: 0.5, per_class });
+        assert_eq!(scores, Scores { macro_f1: (2. / 3. + 0.5) / 3.0, accuracy: 0.5, nll: 0.5, ece: 0.25, per_class });
     }
 
     #[test]
@@ -222,7 +242,7 @@ mod tests {
         let predicted: Vec<u16> = (0u16..60).map(|i| (truth[usize::from(i)] + u16::from(i % 4 == 0) * (1 + i % 3)) % 6).collect();
         let confusion = Confusion::new(&truth, &predicted, 6);
         let names = names(&["0", "1", "2", "3", "4", "5"]);
-        let scores = confusion.scores(&names, 0.0);
+        let scores = confusion.scores(&names, 0.0, 0.0);
         let close = |ours: f64, theirs: f64| assert!((ours - theirs).abs() < 1e-12, "{ours} {theirs}");
         close(scores.macro_f1, 0.5146700188560653);
         close(scores.accuracy, 0.75);
@@ -235,6 +255,19 @@ mod tests {
         for (class, theirs) in [0.6818181818181818, 0.8181818181818182, 0.0, 0.7272727272727273, 0.8, 0.0].into_iter().enumerate() {
             close(scores.per_class[class].recall, theirs);
         }
+    }
+
+    #[test]
+    fn the_calibration_error_is_that_of_its_definition() {
+        // By hand: the bins (9/15, 10/15] and (13/15, 14/15] hold two predictions each.
+        let predictions = [(0.61, true), (0.65, false), (0.9, true), (0.92, true)];
+        let by_hand = ((1.0f64 - 0.61 - 0.65).abs() + (2.0f64 - 0.9 - 0.92).abs()) / 4.0;
+        assert!((calibration_error(predictions) - by_hand).abs() < 1e-12);
+        assert_eq!(calibration_error([]), 0.0);
+        assert_eq!(calibration_error([(1.0, true), (1.0, true)]), 0.0);
+        assert_eq!(calibration_error([(1.0, false), (1.0, true)]), 0.5);
+        // An upper end belongs to the bin below it, a lower end does not.
+        assert!((calibration_error([(0.2, false), (0.21, true)]) - (0.2 + 0.79) / 2.0).abs() < 1e-12);
     }
 
     #[test]

@@ -1,20 +1,25 @@
 //! What each subcommand is asked to do, typed and checked. How it was written on the command line is the matter of [`cli`](crate::cli).
 
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use pg_core::Shape;
 use pg_core::initialise::{Initialise, Rule};
 use pg_core::loss::Loss;
 use pg_core::optimiser::{Adagrad, Adam, Optimiser, Rmsprop, Sgd};
 use pg_core::perturbation::Distribution;
-use pg_core::population::Population;
+use pg_core::population::BatchMode;
 use pg_core::schedule::{Course, Schedule};
+use pg_core::tuner::Settings;
 use serde::{Serialize, Serializer};
 
 use crate::augmentation::Augmentation;
 use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
+use crate::method::MethodOptions;
 use crate::model::one_line;
+use crate::replay::{BATCHES, MOST_SAMPLES as MOST_RING};
+use crate::study::Shard;
 use crate::training::Recipe;
 
 /// The largest population.
@@ -33,6 +38,68 @@ pub struct DataOptions {
     pub csv: CsvOptions,
     /// Read each sample as this shape; without it as the files say, or as the network takes it.
     pub shape: Option<Shape>,
+}
+
+/// What `replay` is to compute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ReplayOptions {
+    /// The model file that the device starts from.
+    pub model: PathBuf,
+    /// The data; without it those that the model was trained on.
+    pub data: Option<DataOptions>,
+    /// Which part the labelled samples are of.
+    pub part: Part,
+    /// How many labelled samples the device gets.
+    pub samples: usize,
+    /// The seed by which they are drawn, class by class; the first in the file without it.
+    pub draw: Option<u64>,
+    /// How many sessions, each with the next draw and seed.
+    pub sessions: u32,
+    /// The most steps of a session.
+    pub steps: u32,
+    /// Samples in a step.
+    pub batch: usize,
+    /// How it learns; the scope is that of `last` and `biases`.
+    pub settings: Settings,
+    /// Only the last so many layers with parameters learn.
+    pub last: Option<u32>,
+    /// Only biases and gains learn.
+    pub biases: bool,
+    /// The seed of noise and replay.
+    pub seed: u64,
+    /// Print what the device prints.
+    pub log: bool,
+    /// Print JSON.
+    pub json: bool,
+}
+
+impl ReplayOptions {
+    /// Whether the options make sense.
+    ///
+    /// # Errors
+    /// [`Failure::Usage`]: one sentence.
+    pub fn check(&self) -> Result<(), Failure> {
+        let usage = |sentence: String| Err(Failure::Usage(sentence));
+        if !(1..=MOST_RING).contains(&self.samples) {
+            return usage(format!("--samples must be from 1 to {MOST_RING}"));
+        }
+        if !BATCHES.contains(&self.batch) {
+            return usage(format!("--batch must be one of {}", BATCHES.map(|batch| batch.to_string()).join(", ")));
+        }
+        if self.steps == 0 || self.sessions == 0 {
+            return usage("--steps and --sessions must be at least 1".into());
+        }
+        if self.last == Some(0) {
+            return usage("--last must be at least 1: with no layer there is nothing to learn".into());
+        }
+        if self.sessions > 1 && self.log {
+            return usage("--log prints one session, so it goes with --sessions 1".into());
+        }
+        if self.settings.population.members > MOST_MEMBERS {
+            return usage(format!("--population must be at most {MOST_MEMBERS}"));
+        }
+        Ok(())
+    }
 }
 
 /// The kinds of optimisers, with their usual constants.
@@ -62,6 +129,69 @@ impl OptimiserName {
     }
 }
 
+/// How often a run is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Every {
+    /// After so many epochs.
+    Epochs(u32),
+    /// After so many steps.
+    Steps(u32),
+}
+
+impl Default for Every {
+    fn default() -> Self {
+        Every::Epochs(1)
+    }
+}
+
+impl Every {
+    /// The same in steps.
+    pub fn in_steps(self, steps_per_epoch: u32) -> u32 {
+        match self {
+            Every::Epochs(epochs) => epochs.saturating_mul(steps_per_epoch),
+            Every::Steps(steps) => steps,
+        }
+    }
+}
+
+/// `10` for epochs, `500steps` for steps.
+impl FromStr for Every {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (number, every): (_, fn(u32) -> Every) = match text.strip_suffix("steps") {
+            Some(number) => (number, Every::Steps),
+            None => (text, Every::Epochs),
+        };
+        let number = number.trim_end().parse().ok().filter(|&number| number > 0);
+        number.map(every).ok_or("it is a number of epochs, as in 1, or of steps, as in 500steps")
+    }
+}
+
+/// How a run is kept, so that it can go on after its end.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CheckpointOptions {
+    /// The directory of the checkpoints.
+    pub directory: PathBuf,
+    /// How often one is written.
+    pub every: Every,
+    /// The arguments of `train` that mean all these options: what is kept of them.
+    pub arguments: Vec<String>,
+}
+
+/// `train --resume`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ResumeOptions {
+    /// The directory of the checkpoints.
+    pub directory: PathBuf,
+    /// The directory of the new ones; without it the same.
+    pub checkpoint: Option<PathBuf>,
+    /// Arguments of `train` that replace those that are kept.
+    pub arguments: Vec<String>,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
 /// `train`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TrainOptions {
@@ -70,6 +200,9 @@ pub struct TrainOptions {
     pub data: DataOptions,
     /// The network's name; without it the first that fits.
     pub net: Option<String>,
+    /// How many of the training samples are used; without it all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub train_samples: Option<usize>,
     /// Passes over the training samples.
     pub epochs: u32,
     /// Samples in a step.
@@ -118,6 +251,9 @@ pub struct TrainOptions {
     pub noise: Distribution,
     /// Members in pairs θ+ε, θ-ε.
     pub antithetic: bool,
+    /// What else there is to the population gradient.
+    #[serde(flatten)]
+    pub method: MethodOptions,
     /// In [0, 1).
     #[serde(serialize_with = "as_written")]
     pub label_smoothing: f32,
@@ -138,6 +274,9 @@ pub struct TrainOptions {
     pub threads: usize,
     /// The model file.
     pub out: PathBuf,
+    /// Whether and how the run is kept.
+    #[serde(skip)]
+    pub checkpoint: Option<CheckpointOptions>,
     /// Print one JSON object.
     #[serde(skip)]
     pub json: bool,
@@ -222,12 +361,99 @@ pub struct BenchOptions {
     pub population: Option<u32>,
     /// The distribution of the noise.
     pub noise: Distribution,
+    /// Which samples a member sees.
+    pub batch_mode: BatchMode,
     /// How long to measure each step.
     pub seconds: f64,
     /// Time each layer too.
     pub layers: bool,
     /// Print one JSON object.
     pub json: bool,
+}
+
+/// `study run` and `study plan`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StudyOptions {
+    /// A file or the name of a preset.
+    pub study: String,
+    /// The file of the runs; without it after the study's name.
+    pub out: Option<PathBuf>,
+    /// Which part.
+    pub shard: Shard,
+    /// The most core-hours.
+    pub budget: Option<f64>,
+    /// The names of the cells; empty for all.
+    pub cells: Vec<String>,
+    /// Print one JSON object.
+    pub json: bool,
+}
+
+/// `study`.
+#[derive(Clone, Debug, PartialEq)]
+pub enum StudyCommand {
+    /// Make the runs.
+    Run {
+        /// Of which study.
+        plan: StudyOptions,
+        /// How many at a time.
+        jobs: usize,
+    },
+    /// Say what would be made.
+    Plan(StudyOptions),
+    /// Say what came out.
+    Report {
+        /// The file of the runs.
+        records: PathBuf,
+        /// The report to write; without it beside the runs.
+        html: Option<PathBuf>,
+        /// The table of runs to write.
+        csv: Option<PathBuf>,
+        /// Print one JSON object.
+        json: bool,
+    },
+    /// Join files.
+    Merge {
+        /// The files.
+        files: Vec<PathBuf>,
+        /// The file to write.
+        out: PathBuf,
+        /// Print one JSON object.
+        json: bool,
+    },
+    /// List the ready studies, or print one.
+    Presets {
+        /// Which; without it a list.
+        name: Option<String>,
+    },
+}
+
+/// `gradient`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GradientOptions {
+    /// The training run.
+    pub train: TrainOptions,
+    /// Steps to measure at; empty for some of the run.
+    pub at: Vec<u32>,
+    /// Batches for each measurement.
+    pub repeats: u32,
+}
+
+impl StudyOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        let hours = self.budget.unwrap_or(1.0);
+        need(hours > 0.0 && hours.is_finite(), "budget", "a finite number of core-hours above 0", hours)
+    }
+}
+
+impl GradientOptions {
+    /// Refuses what cannot be meant.
+    pub fn check(&self) -> Result<(), Failure> {
+        self.train.check()?;
+        need(self.train.population > 0, "population", "at least 1 (8 is usual)", self.train.population)?;
+        need(self.train.validation > 0.0, "validation", "above 0: the held-out samples come from it", self.train.validation)?;
+        need((2..=10_000).contains(&self.repeats), "repeats", "between 2 and 10000", self.repeats)
+    }
 }
 
 /// Refuses a value with a sentence: which option, what it must be, what it was.
@@ -238,6 +464,7 @@ fn need(holds: bool, option: &str, rule: &str, given: impl std::fmt::Display) ->
 impl TrainOptions {
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<(), Failure> {
+        need(self.train_samples != Some(0), "train-samples", "at least 1", 0)?;
         need((1..=1_000_000).contains(&self.epochs), "epochs", "between 1 and 1000000", self.epochs)?;
         need((1..=MOST_SAMPLES).contains(&self.batch), "batch", "between 1 and 1048576 samples", self.batch)?;
         need(self.rate > 0.0 && self.rate.is_finite(), "rate", "a finite number above 0 (0.1 is usual)", self.rate)?;
@@ -265,6 +492,7 @@ impl TrainOptions {
         need(self.sam.is_none() || self.population == 0, "population", "0 with --sam, which replaces it", self.population)?;
         need(self.population <= MOST_MEMBERS, "population", "between 0 and 4096 (8 is usual: each member costs a pass)", self.population)?;
         need(self.rho >= 0.0 && self.rho.is_finite(), "rho", "a finite number of at least 0 (0.3 to 0.6 is usual)", self.rho)?;
+        self.method.check(self.population)?;
         need((0.0..1.0).contains(&self.label_smoothing), "label-smoothing", "at least 0 and below 1", self.label_smoothing)?;
         need((0.0..=0.9).contains(&self.validation), "validation", "a fraction between 0 and 0.9", self.validation)?;
         need(self.threads <= MOST_THREADS, "threads", "between 0 and 256 (0 chooses)", self.threads)
@@ -309,7 +537,7 @@ impl TrainOptions {
             clip_value: self.clip_value,
             average: self.ema,
             sam: self.sam,
-            population: Population { members: self.population, rho: self.rho, distribution: self.noise, antithetic: self.antithetic },
+            population: self.method.population(self.population, self.rho, self.noise, self.antithetic),
             loss: Loss::CrossEntropy { label_smoothing: self.label_smoothing },
             initialise: Initialise { rule: self.init, zero_residuals: self.zero_residuals },
             augmentation: self.augmentation,
@@ -383,7 +611,9 @@ fn course_name<S: Serializer>(course: &Course, to: S) -> Result<S::Ok, S::Error>
 fn noise_name<S: Serializer>(noise: &Distribution, to: S) -> Result<S::Ok, S::Error> {
     to.serialize_str(match noise {
         Distribution::Gaussian => "gaussian",
+        Distribution::Uniform => "uniform",
         Distribution::Rademacher => "rademacher",
+        Distribution::RankOne => "rank1",
     })
 }
 
@@ -394,6 +624,7 @@ fn rule_name<S: Serializer>(rule: &Rule, to: S) -> Result<S::Ok, S::Error> {
         Rule::Xavier => "xavier",
         Rule::XavierUniform => "xavier-uniform",
         Rule::Orthogonal => "orthogonal",
+        Rule::Uniform => "uniform",
     })
 }
 

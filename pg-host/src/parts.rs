@@ -2,11 +2,14 @@
 //!
 //! The division depends on the data and the options alone; what is learnt from the test part is nothing, not even its mean.
 
+use crc::{CRC_64_XZ, Crc, Table};
 use pg_core::Shape;
 use pg_core::normalisation::Normalisation;
 
-use crate::data::{DataError, Dataset, Samples};
-use crate::options::Part;
+use crate::data::{DataError, Dataset, Samples, find};
+use crate::failure::Failure;
+use crate::model::one_line;
+use crate::options::{DataOptions, Part};
 use crate::statistics::Statistics;
 
 /// Share of a data set that is put aside for testing when it brings no test part.
@@ -15,7 +18,19 @@ pub const TEST_SHARE: f64 = 0.2;
 /// The seed of that division: a constant, so that runs with different seeds are tested on the same samples.
 const TEST_SEED: u64 = 0;
 
+/// Loads a data set; the names of its classes become single lines, as in a model file.
+pub fn load(options: &DataOptions) -> Result<Dataset, Failure> {
+    let mut data = find(&options.name, &options.csv)?;
+    if let Some(shape) = options.shape {
+        data = data.read_as(shape)?;
+    }
+    data.name = one_line(&data.name);
+    data.classes.iter_mut().for_each(|class| *class = one_line(class));
+    Ok(data)
+}
+
 /// A data set that has a test part.
+#[derive(Clone, Debug)]
 pub struct Divided {
     /// Name, shape and classes; `train` without the samples put aside.
     pub data: Dataset,
@@ -65,6 +80,31 @@ pub struct Prepared {
     pub test: Samples,
     /// What was applied to all of them.
     pub statistics: Statistics,
+}
+
+/// Numbers that are digested at a time.
+const PIECE: usize = 4096;
+const DIGEST: Crc<u64, Table<16>> = Crc::<u64, Table<16>>::new(&CRC_64_XZ);
+
+impl Prepared {
+    /// The CRC-64 of all that a result takes from the data: the names of the classes, what was applied, every part's values and labels,
+    /// little endian.
+    pub fn digest(&self) -> u64 {
+        let mut digest = DIGEST.digest();
+        let mut bytes = [[0; 4]; PIECE];
+        digest.update(self.classes.join("\n").as_bytes());
+        let parts = [&self.train, &self.validation, &self.test];
+        let floats = [&self.statistics.offset, &self.statistics.factor].into_iter().chain(parts.map(|part| &part.inputs));
+        for piece in floats.flat_map(|floats| floats.chunks(PIECE)) {
+            bytes.iter_mut().zip(piece).for_each(|(bytes, value)| *bytes = value.to_le_bytes());
+            digest.update(bytes[..piece.len()].as_flattened());
+        }
+        for part in parts {
+            digest.update(&(part.labels.len() as u64).to_le_bytes());
+            part.labels.iter().for_each(|label| digest.update(&label.to_le_bytes()));
+        }
+        digest.finalize()
+    }
 }
 
 /// Puts `fraction` of the training samples aside to watch, and normalises all by what is left.

@@ -18,6 +18,8 @@ pub struct Progress {
     samples_per_epoch: usize,
     started: Instant,
     drawn: Instant,
+    /// Samples before the start, and since.
+    done: u64,
     samples: u64,
     epoch: u32,
     f1: Option<f64>,
@@ -25,15 +27,18 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// For a run of `epochs`; `quiet` shows a bar on a terminal and nothing elsewhere.
-    pub fn start(epochs: u32, samples_per_epoch: usize, quiet: bool) -> Self {
+    /// For a run of `epochs` with so many samples in each, of which `done` are done already; `quiet` shows a bar on a terminal and nothing
+    /// elsewhere.
+    pub fn start(epochs: u32, samples_per_epoch: usize, done: u64, quiet: bool) -> Self {
+        let epoch = (done / samples_per_epoch.max(1) as u64) as u32;
         let terminal = std::io::stderr().is_terminal();
         let bar = terminal.then(|| {
             let length = u64::from(epochs) * samples_per_epoch as u64;
             let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
-            let style = ProgressStyle::with_template("{prefix} {bar:24.cyan/dim} {msg}  {eta} left").expect("a constant template");
-            bar.set_style(style.progress_chars("━╸─"));
-            bar.set_prefix(format!("epoch 1/{epochs}"));
+            bar.set_style(style("{prefix} {wide_bar:.cyan/dim} {msg}  {eta} left"));
+            bar.set_prefix(format!("epoch {}/{epochs}", (epoch + 1).min(epochs)));
+            bar.set_position(done);
+            bar.reset_eta();
             bar
         });
         let now = Instant::now();
@@ -44,8 +49,9 @@ impl Progress {
             samples_per_epoch,
             started: now,
             drawn: now,
+            done,
             samples: 0,
-            epoch: 0,
+            epoch,
             f1: None,
             average: f64::NAN,
         }
@@ -67,7 +73,8 @@ impl Progress {
         (self.epoch, self.f1) = (number, f1);
         let every = self.epochs.div_ceil(LINES);
         if self.lines && (number.is_multiple_of(every) || number == self.epochs) {
-            let left = self.started.elapsed().as_secs_f64() * f64::from(self.epochs - number) / f64::from(number);
+            let remaining = (u64::from(self.epochs - number) * self.samples_per_epoch as u64) as f64;
+            let left = self.started.elapsed().as_secs_f64() * remaining / self.samples.max(1) as f64;
             let _ = writeln!(std::io::stderr(), "epoch {number}/{}  {}  {} left", self.epochs, self.text(loss_nats), seconds(left));
         }
         if self.bar.is_some() && (number == self.epochs || self.drawn.elapsed() >= REFRESH) {
@@ -75,9 +82,17 @@ impl Progress {
         }
     }
 
+    /// Says a line on stderr, above the bar.
+    pub fn say(&self, line: &str) {
+        let write = || drop(writeln!(std::io::stderr(), "{line}"));
+        self.bar.as_ref().map_or_else(write, |bar| bar.suspend(write));
+    }
+
     /// Ends the bar; what it showed last stays.
     pub fn finish(&mut self) {
         if let Some(bar) = self.bar.take() {
+            // Nothing is left to wait for, also where the run was stopped.
+            bar.set_style(style("{prefix} {wide_bar:.cyan/dim} {msg}"));
             bar.abandon();
         }
     }
@@ -86,17 +101,23 @@ impl Progress {
         if let Some(bar) = &self.bar {
             bar.set_prefix(format!("epoch {}/{}", (self.epoch + 1).min(self.epochs), self.epochs));
             bar.set_message(self.text(loss));
-            bar.set_position(self.samples.min(u64::from(self.epochs) * self.samples_per_epoch as u64));
+            bar.set_position((self.done + self.samples).min(u64::from(self.epochs) * self.samples_per_epoch as u64));
             self.drawn = Instant::now();
         }
     }
 
-    /// "loss 0.1234  validation F1 0.9321  51,200 samples/s".
+    /// "loss 0.1234  F1 0.9321  51,200 samples/s": with a bar and the time left on 80 columns.
     fn text(&self, loss: f64) -> String {
-        let f1 = self.f1.map(|f1| format!("  validation F1 {f1:.4}")).unwrap_or_default();
+        let name = if self.bar.is_some() { "F1" } else { "validation F1" };
+        let f1 = self.f1.map(|f1| format!("  {name} {f1:.4}")).unwrap_or_default();
         let speed = self.samples as f64 / self.started.elapsed().as_secs_f64().max(1e-9);
         format!("loss {loss:.4}{f1}  {} samples/s", grouped(speed as u64))
     }
+}
+
+/// A bar as wide as the terminal leaves it.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a constant template").progress_chars("━╸─")
 }
 
 /// "1,234,567".

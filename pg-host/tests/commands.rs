@@ -122,8 +122,10 @@ fn nets_lists_the_zoo() {
     type Net = pg_core::zoo::Mlp64x32x10;
     let training = 4 * Net::PARAMS + Net::FILTERS + Workspace::len::<Net, Scalar>(8);
     let expected = json!({
-        "name": "mlp-64-32-10", "family": "mlp", "input": [1, 8, 8], "classes": 10, "params": 2410, "macs": 2368,
-        "inference_ram_bytes": 4 * (Net::PARAMS + Net::TAPE), "training_ram_bytes": 4 * training,
+        "name": "mlp-64-32-10", "family": "mlp", "input": [1, 8, 8], "classes": 10, "params": 2410, "statistics": 0,
+        "layers": ["weights 32x64, biases 32", "weights 10x32, biases 10"], "macs": 2368,
+        "inference_ram_bytes": 4 * (Net::PARAMS + Net::TAPE), "folded_inference_ram_bytes": 4 * (Net::PARAMS + Net::TAPE),
+        "training_ram_bytes": 4 * training,
     });
     assert_eq!(nets[1], expected);
     assert!(program.text("nets").contains("mlp-784-128-10"));
@@ -136,12 +138,17 @@ fn bench_measures_the_steps_that_it_is_asked_for() {
     let steps = report["steps"].as_array().unwrap();
     assert_eq!(steps.iter().map(|step| step["net"].as_str().unwrap()).collect::<Vec<_>>(), ["mlp-64-32-10", "mlp-9-24-11"]);
     assert!(report["peak_gflops"].is_f64() && steps.iter().all(|step| step["share_of_peak"].as_f64().unwrap() > 0.0), "{report}");
+    assert!(
+        steps.iter().all(|step| step["noise_share"].as_f64().unwrap() > 0.0 && step["ns_per_normal"].as_f64().unwrap() > 0.0),
+        "{report}"
+    );
 }
 
 #[test]
 fn the_help_of_every_subcommand_is_there_without_colours() {
     let program = Program::new();
-    for line in ["--help", "train --help", "eval --help", "predict -h", "inspect --help", "nets --help", "bench --help", "--version"] {
+    let lines = ["--help", "train --help", "eval --help", "predict -h", "inspect --help", "nets --help", "bench --help", "--version"];
+    for line in lines.into_iter().chain(["study --help", "study run --help", "gradient --help"]) {
         let text = program.text(line);
         assert!(text.contains("pg-host") && !text.contains('\u{1b}'), "{line}: {text}");
     }

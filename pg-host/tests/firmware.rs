@@ -60,6 +60,7 @@ fn the_firmware_in_the_emulator_and_predict_on_the_desktop_have_the_same_logits_
     // The larger network's output lies beside it.
     let name = path.file_name().unwrap().to_str().unwrap();
     same_logits(&path.with_file_name(name.replace("pg-embedded", "lenet")), "models/lenet-28.pg", "fashion-tiny");
+    same_session(&path.with_file_name(name.replace("pg-embedded", "tune")));
 }
 
 /// What a program printed in the emulator against what `predict` prints.
@@ -80,4 +81,16 @@ fn same_logits(path: &Path, model: &str, data: &str) {
         // The names of the digits are their numbers.
         assert!(data != "digits" || [class, label] == [&predicted[1], &predicted[3]], "sample {sample}");
     }
+}
+
+/// The session of fine-tuning that ran in the emulator against `replay`: each loss, each look, the parameters' check sum.
+fn same_session(path: &Path) {
+    let printed = std::fs::read_to_string(path).unwrap();
+    let emulated: Vec<&str> = printed.lines().skip_while(|line| !line.starts_with("step ")).collect();
+    let model = embedded("models/mlp-64-32-10.pg");
+    let line =
+        format!("replay {} --data digits --part test --samples 32 --hold-out 4 --patience 0 --steps 200 --seed 1 --log", model.display());
+    let replayed = Program::new().text(&line);
+    assert_eq!(emulated, replayed.lines().collect::<Vec<_>>());
+    assert_eq!(emulated.len(), 200 + 20 + 1);
 }

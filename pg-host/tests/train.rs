@@ -105,6 +105,50 @@ fn a_run_that_diverges_at_once_leaves_the_model_that_was_there() {
     assert_eq!(program.bytes("model.pg"), b"a good model");
 }
 
+#[test]
+fn every_option_of_the_method_gives_the_same_file_for_any_number_of_threads() {
+    let program = Program::new();
+    let mut files = Vec::new();
+    for options in [
+        "",
+        "--noise uniform",
+        "--scale-rule filter-exact",
+        "--scale-rule weight",
+        "--scale-rule absolute --rho 0.05",
+        "--batch-mode split",
+        "--batch-mode fresh",
+        "--targets weights,biases --noise-layers 2",
+        "--rho-schedule cosine-down",
+        "--rho-stop 0.5",
+        "--combine clean=0.5",
+        "--combine softmax=0.1",
+        "--batch-mode fresh --combine softmax=-1",
+        "--batch-mode fresh --combine clean=0.25",
+    ] {
+        let line = format!("train --net mlp-64-32-10 --epochs 2 --population 5 --batch 150 --augment noise=0.1 {options}");
+        for threads in [1, 2, 3] {
+            let report = program.json(&format!("{line} --threads {threads} --out {threads}.pg"));
+            assert_eq!((&report["threads"], &report["steps"]), (&threads.into(), &16.into()), "{options}");
+            assert_eq!(report.get("skipped_members"), None);
+        }
+        assert!(program.bytes("1.pg") == program.bytes("2.pg") && program.bytes("1.pg") == program.bytes("3.pg"), "{options}");
+        files.push(program.bytes("1.pg"));
+    }
+    files.sort_unstable();
+    files.dedup();
+    assert_eq!(files.len(), 14, "every option makes a difference");
+}
+
+#[test]
+fn a_run_that_skips_more_than_one_in_a_hundred_members_is_ended_with_the_parameters_so_far() {
+    let program = Program::new();
+    // At this scale some members overflow and most do not.
+    let (sentence, code) = program.refusal(&format!("{QUICK} --population 8 --rate 1e-38 --scale-rule absolute --rho 6e17"));
+    assert_eq!(code, 1);
+    assert!(sentence.contains("the loss was no finite number for "), "{sentence}");
+    assert!(sentence.contains("members, more than 1 %, in step") && sentence.contains("a smaller --rho; model.pg holds"), "{sentence}");
+}
+
 /// Ends the run at its first step, whatever that step did to the parameters.
 struct Impatient;
 
@@ -125,6 +169,48 @@ fn a_run_that_is_stopped_after_a_step_that_overflowed_has_finite_parameters() {
     let trained = train(network, &options.recipe(), &samples, &mut Impatient);
     assert_eq!((trained.end, trained.steps), (End::Diverged { epoch: 1, step: 1 }, 0));
     assert!(trained.parameters.iter().all(|p| p.is_finite()));
+}
+
+/// Keeps the state after each step.
+#[derive(Default)]
+struct Keeper(Vec<pg_host::training::State>);
+
+impl pg_host::training::Observer for Keeper {
+    fn step(&mut self, _: usize, _: f32) -> bool {
+        true
+    }
+
+    fn state(&mut self, state: &pg_host::training::State, _: bool) {
+        self.0.push(state.clone());
+    }
+}
+
+#[test]
+fn a_run_that_goes_on_from_any_of_its_states_ends_with_the_same_bits() {
+    use pg_host::training::{resume, train};
+    let zoo = pg_host::zoo();
+    let network = zoo.iter().find(|entry| entry.name() == "mlp-64-32-10").unwrap().network();
+    let inputs = (0..50 * 64).map(|i| (i * 7 % 31) as f32 / 31.0).collect();
+    let samples = pg_host::data::Samples { inputs, labels: (0..50).map(|i| i * 3 % 10).collect() };
+    for line in ["", "--optimiser adam --ema 0.9 --augment shift=1,mixup=0.2", "--population 0 --sam 0.05", "--rate 1e5"] {
+        let line = format!("pg-host train --epochs 3 --batch 16 --population 2 {line}");
+        let Ok(pg_host::cli::Command::Train(options)) = pg_host::cli::parse(line.split_whitespace().map(Into::into)) else {
+            panic!("{line}")
+        };
+        let (recipe, mut keeper) = (options.recipe(), Keeper::default());
+        let whole = train(network, &recipe, &samples, &mut keeper);
+        let bits = |parameters: &[f32]| parameters.iter().map(|p| p.to_bits()).collect::<Vec<_>>();
+        assert!(!keeper.0.is_empty(), "{line}");
+        assert_eq!(matches!(whole.end, pg_host::training::End::Diverged { .. }), line.contains("--rate"), "{line}");
+        for state in keeper.0 {
+            let step = state.step;
+            let rest = resume(network, &recipe, &samples, state, &mut Keeper::default());
+            assert!(bits(&rest.parameters) == bits(&whole.parameters), "{line}, from step {step}");
+            let counts = |trained: &pg_host::training::Trained| (trained.end, trained.epochs, trained.steps, trained.passes);
+            assert_eq!(counts(&rest), counts(&whole), "{line}, from step {step}");
+            assert_eq!(rest.loss_nats.to_bits(), whole.loss_nats.to_bits(), "{line}, from step {step}");
+        }
+    }
 }
 
 #[test]

@@ -86,13 +86,14 @@ pub fn gradient<N: Network, F: Form>(
 ) -> Result<(Vec<f32>, f32), StepError> {
     const GARBAGE: f32 = -1.5e30;
     let mut scales = vec![GARBAGE; N::FILTERS];
-    let mut weights = vec![GARBAGE; Population::weights_len::<N, F>()];
+    let mut weights = vec![GARBAGE; population.members_len::<N, F>(batch.samples)];
     let mut memory = vec![GARBAGE; Workspace::len::<N, F>(batch.samples)];
     let mut workspace = Workspace::new::<N, F>(batch.samples, &mut memory);
     let mut gradient = vec![GARBAGE; N::PARAMS];
-    let loss =
+    let estimate =
         population.gradient::<N, F>(loss, SEED, step, parameters, batch, &mut scales, &mut weights, &mut workspace, &mut gradient)?;
-    Ok((gradient, loss))
+    assert_eq!(estimate.skipped, 0, "every member counts");
+    Ok((gradient, estimate.loss))
 }
 
 /// Their bits, for comparison.

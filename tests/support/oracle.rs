@@ -1,7 +1,8 @@
 //! Networks in `f64`, layer by layer over a whole batch, as slowly and plainly as they can be written: no code is shared with pg-core but
-//! the generator of the masks. A network is read from the text of its type ([`text`]), so that each stands in a test once.
+//! the generator of the masks. A network is read from the text of its type (`text`), so that each stands in a test once.
 
 mod layers;
+pub mod population;
 mod text;
 
 use pg_core::Network;

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     board::{ALL, Board},
-    builds,
+    builds, device_bench,
     emulator::Emulator,
     firmware::{self, directory, elf},
     places::{target, workspace},
@@ -55,7 +55,7 @@ pub fn ci() -> Result<()> {
     steps.command("clippy on the desktop", host("clippy --quiet --workspace --all-targets -- -D warnings"))?;
     steps.step("clippy on Cortex-M", "cargo xtask ci", || {
         let toolchain = Toolchain::find(DEFAULT.target, true)?;
-        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large"] {
+        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning"] {
             let mut command = toolchain.cargo("clippy", &directory());
             command.args(["--quiet", "--package", "pg-core", "--package", "pg-embedded"]).args((!features.is_empty()).then_some(features));
             run(command.args(["--", "-D", "warnings"]).current_dir(workspace()))?;
@@ -73,6 +73,7 @@ pub fn ci() -> Result<()> {
         ALL.iter().filter(|board| board.emulated).try_for_each(|board| qemu::run_board(&emulator, board, false))?;
         Ok(Done)
     })?;
+    steps.step("instructions of learning", "cargo xtask device-bench", || device_bench::run(false, false).map(|()| Done))?;
     vectors(&mut steps)?;
     tests(&mut steps, true)?;
     steps.command("tests of the example, a network of one's own", {
@@ -111,6 +112,9 @@ fn build_all(steps: &mut Steps) -> Result<()> {
             firmware::build(board, &Toolchain::find(board.target, false)?)?;
         }
         Ok(Done)
+    })?;
+    steps.step("no panic can be reached in what serves a device that learns", "cargo xtask firmware", || {
+        firmware::build_no_panic(&DEFAULT, &Toolchain::find(DEFAULT.target, false)?).map(|()| Done)
     })?;
     steps.step("sizes of the silent firmware", "cargo xtask size", || firmware::size_table().map(|()| Done))
 }

@@ -21,11 +21,21 @@ use crate::{
 /// The firmware.
 pub const FIRMWARE: &str = "pg-embedded";
 
-/// The programs of pg-embedded for a board: the first is the firmware, those of the feature [`LARGE`] are last.
+/// The programs of pg-embedded for a board: the first is the firmware, those of the feature [`LARGE`] are last. Where there is no FPU a session
+/// of fine-tuning takes minutes to emulate.
 pub fn programs(board: &Board) -> &'static [&'static str] {
-    let all = &[FIRMWARE, "self-check", "lenet", "folded"];
-    if is_large(board) { all } else { &all[..2] }
+    let all = &[FIRMWARE, "self-check", STEPS, TUNE, "lenet", "folded"];
+    match (board.target.ends_with("eabihf"), is_large(board)) {
+        (true, true) => all,
+        (true, false) => &all[..4],
+        _ => &all[..2],
+    }
 }
+
+/// The program that counts steps of learning.
+pub const STEPS: &str = "steps";
+/// The session of fine-tuning.
+pub const TUNE: &str = "tune";
 
 /// The feature that builds the programs which need much RAM.
 pub const LARGE: &str = "large";
@@ -51,7 +61,7 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
     for semihosting in [false, true] {
         let mut command = toolchain.cargo("build", &directory());
         command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware"]);
-        let features = [(semihosting, "semihosting"), (is_large(board), LARGE)];
+        let features = [(semihosting, "semihosting"), (is_large(board), LARGE), (programs(board).contains(&TUNE), "tuning")];
         let features: Vec<&str> = features.into_iter().filter(|(wanted, _)| *wanted).map(|(_, feature)| feature).collect();
         command.args(["--features", &features.join(",")]);
         command.env("PG_BOARD", board.name).current_dir(workspace());
@@ -64,6 +74,28 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Builds one program for a board, in the form that prints, and returns its ELF file.
+pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<PathBuf> {
+    let mut command = toolchain.cargo("build", &directory());
+    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "semihosting,tuning", "--bin", program]);
+    run(command.env("PG_BOARD", board.name).current_dir(workspace()))?;
+    Ok(directory().join(board.target).join("firmware").join(program))
+}
+
+/// Builds the programs that link only if no panic can be reached: in the tuner and the decoder of models, in the link and the store.
+pub fn build_no_panic(board: &Board, toolchain: &Toolchain) -> Result<()> {
+    let mut command = toolchain.cargo("build", &directory());
+    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "no-panic"]);
+    command.args(["--bin", "no-panic", "--bin", "no-panic-link"]);
+    run(command.env("PG_BOARD", board.name).current_dir(workspace()))
+}
+
+/// Bytes of `.data` and `.bss` of a silent program.
+pub fn static_bytes(board: &Board, program: &str) -> Result<u64> {
+    let Size { data, bss, .. } = Size::of(&elf(board, program, false))?;
+    Ok(data + bss)
 }
 
 /// The ELF file of a program, once built.

@@ -2,10 +2,11 @@
 //!
 //! It builds nothing of the library itself; it finds the tools, calls them in order and reads what they say.
 //! [`steps`] runs and times, [`checks`] says which steps, [`toolchain`] finds the compilers, [`firmware`] builds and
-//! measures, [`emulator`] finds QEMU, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
+//! measures, [`emulator`] finds QEMU, [`device_bench`] counts, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
 mod builds;
 mod checks;
 mod compile_times;
+mod device_bench;
 mod emulator;
 mod firmware;
 mod places;
@@ -34,6 +35,8 @@ Usage: cargo xtask <command>
   compile-times   times a clean release build of the desktop's program, then each network alone: seconds, and seconds of computing
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
                   with ticks turned into instructions
+  device-bench    counts the instructions of learning on a Cortex-M4F and M7 in QEMU, prints a table (--json: one object) and
+                  holds it against the bars and xtask/device-bench.json (--accept: writes that anew)
 
 A skipped step is printed with its reason; with CI=true in the environment it is an error.
 Firmware goes to target/firmware/boards/<board>/; the compiler is rustup's where `rustup target add` has put the target,
@@ -48,6 +51,9 @@ fn main() -> ExitCode {
         ["firmware"] => checks::firmware(),
         ["size"] => firmware::size_table(),
         ["compile-times"] => compile_times::table(),
+        ["device-bench"] => device_bench::run(false, false),
+        ["device-bench", "--json"] => device_bench::run(true, false),
+        ["device-bench", "--accept"] => device_bench::run(false, true),
         ["qemu"] => checks::qemu("mps2-an386"),
         ["qemu", board] => checks::qemu(board),
         [] | ["help" | "--help" | "-h"] => {

@@ -19,9 +19,9 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     board::Board,
     emulator::Emulator,
-    firmware::{FIRMWARE, LARGE, elf, programs},
+    firmware::{FIRMWARE, LARGE, STEPS, build_one, elf, programs, static_bytes},
     places::workspace,
-    toolchain::host_cargo,
+    toolchain::{Toolchain, host_cargo},
 };
 
 /// Virtual nanoseconds an instruction, as a power of two.
@@ -31,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 /// What one inference of the default network may take on the default board, in instructions, as the mean over the samples.
 const INFERENCE_LIMIT: f64 = 7_000.0;
 
-/// What a multiply-add of a convolution may take on the default board, in instructions.
+/// What a multiply-add may take on the default board, in instructions, as the mean over the convolutions of a program.
 const CONVOLUTION_LIMIT: f64 = 5.0;
 
 /// Runs every program built for the board; keeps what each printed beside its ELF file. The many lines of samples are shown
@@ -46,25 +46,60 @@ pub fn run_board(emulator: &Emulator, board: &Board, full: bool) -> Result<()> {
         let printed: Vec<String> = lines.iter().map(|line| in_instructions(line, board)).collect();
         printed.iter().filter(|line| full || !line.starts_with("sample ")).for_each(|line| println!("  {line}"));
         verify_counts(&printed)?;
+        verify_plan(board, program, &lines)?;
         report_inference(program, &printed, board)?;
         report_convolutions(&printed, board)?;
     }
     Ok(())
 }
 
-/// The same program, run here, must print the same lines but for what only the emulator counts.
+/// The counts that [`STEPS`] prints on a board, in instructions for each sample and member, weight or step: a name and a number. Virtual time
+/// is so fine that cores without an FPU do not outrun the counter; a count is then exact to a few instructions.
+pub fn counts(emulator: &Emulator, board: &Board, toolchain: &Toolchain) -> Result<Vec<(String, f64)>> {
+    let elf = build_one(board, toolchain, STEPS)?;
+    let shift = if board.target.ends_with("eabihf") { ICOUNT_SHIFT } else { 4 };
+    let lines = run_with(emulator, board, &elf, shift)?;
+    let count = |line: &String| match line.split(' ').collect::<Vec<_>>()[..] {
+        ["count", name, "per", per, "ticks", ticks] => {
+            Some((name.to_string(), ticks.parse::<f64>().ok()? / ticks_per_instruction(board, shift) / per.parse::<f64>().ok()?))
+        }
+        _ => None,
+    };
+    Ok(lines.iter().filter_map(count).collect())
+}
+
+/// The plan that a program prints says what the linker says, to [`PLAN_TOLERANCE`].
+fn verify_plan(board: &Board, program: &str, lines: &[String]) -> Result<()> {
+    if let Some(planned) = lines.iter().find_map(|line| line.strip_prefix("ram statics ")) {
+        let (planned, linked) = (planned.parse::<u64>()?, static_bytes(board, program)?);
+        println!("  plan: {planned} bytes of statics; the linker: {linked}");
+        ensure!(
+            planned.abs_diff(linked) <= PLAN_TOLERANCE,
+            "the plan of {program} and the linker differ by more than {PLAN_TOLERANCE} bytes"
+        );
+    }
+    Ok(())
+}
+
+/// Bytes that the plan leaves to the runtime and to alignment.
+const PLAN_TOLERANCE: u64 = 512;
+
+/// The same program, run here, must print the same lines but for what only the emulator counts, and for a plan of memory: a pointer has another
+/// size here, and [`verify_plan`] holds the plan against the linker.
 fn same_on_the_desktop(program: &str, board: &Board, lines: &[String]) -> Result<()> {
     let mut command = host_cargo("run");
     command.args(["--quiet", "--release", "--package", "pg-embedded", "--bin", program]);
-    command.arg(format!("--features={LARGE}"));
+    command.arg(format!("--features={LARGE},tuning"));
     let output = command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{program} ended with {} on the desktop", output.status);
     let desktop = String::from_utf8(output.stdout).context("the desktop's output is no text")?;
-    let emulated: Vec<String> = lines.iter().filter(|line| !line.starts_with("count ")).map(|line| without_ticks(line)).collect();
-    for (emulated, desktop) in emulated.iter().zip(desktop.lines()) {
+    let compared = |line: &&str| !["count ", "ram ", "tuning "].iter().any(|title| line.starts_with(title));
+    let emulated: Vec<String> = lines.iter().map(String::as_str).filter(compared).map(without_ticks).collect();
+    let desktop: Vec<&str> = desktop.lines().filter(compared).collect();
+    for (emulated, desktop) in emulated.iter().zip(&desktop) {
         ensure!(emulated == desktop, "the board differs from the desktop\n  board:   {emulated}\n  desktop: {desktop}");
     }
-    ensure!(emulated.len() == desktop.lines().count(), "one of board and desktop prints more than the other");
+    ensure!(emulated.len() == desktop.len(), "one of board and desktop prints more than the other");
     println!("  the desktop prints the same bits");
     Ok(())
 }
@@ -85,9 +120,14 @@ fn without_ticks(line: &str) -> String {
 
 /// Runs one program to its end and returns its lines.
 fn run(emulator: &Emulator, board: &Board, elf: &Path) -> Result<Vec<String>> {
+    run_with(emulator, board, elf, ICOUNT_SHIFT)
+}
+
+/// The same with `2^shift` virtual nanoseconds an instruction.
+fn run_with(emulator: &Emulator, board: &Board, elf: &Path, shift: u32) -> Result<Vec<String>> {
     let mut command = emulator.command();
     command.args(["-machine", board.name, "-nographic", "-monitor", "none", "-serial", "none"]);
-    command.args(["-semihosting-config", "enable=on,target=native", "-icount", &format!("shift={ICOUNT_SHIFT}"), "-kernel"]).arg(elf);
+    command.args(["-semihosting-config", "enable=on,target=native", "-icount", &format!("shift={shift}"), "-kernel"]).arg(elf);
     let mut child =
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().context("qemu-system-arm cannot be started")?;
 
@@ -117,8 +157,12 @@ fn in_instructions(line: &str, board: &Board) -> String {
     let Some((before, after)) = line.split_once("ticks ") else { return line.into() };
     let (number, rest) = after.split_once(' ').map_or((after, String::new()), |(number, rest)| (number, format!(" {rest}")));
     let Ok(ticks) = number.parse::<f64>() else { return line.into() };
-    let per_instruction = f64::from(board.tick_hz) * f64::from(1 << ICOUNT_SHIFT) / 1e9;
-    format!("{before}instructions {:.0}{rest}", ticks / per_instruction)
+    format!("{before}instructions {:.0}{rest}", ticks / ticks_per_instruction(board, ICOUNT_SHIFT))
+}
+
+/// SysTick's ticks for an instruction of `2^shift` virtual nanoseconds.
+fn ticks_per_instruction(board: &Board, shift: u32) -> f64 {
+    f64::from(board.tick_hz) * f64::from(1 << shift) / 1e9
 }
 
 /// `count nops <n> instructions <n>`: a counter that is wrong here is wrong everywhere.
@@ -144,18 +188,23 @@ fn report_inference(program: &str, lines: &[String], board: &Board) -> Result<()
     Ok(())
 }
 
-/// The `instructions` for each of the `macs` in the lines that start with `convolution`, held against the limit on the default board.
+/// The `instructions` for each of the `macs` in the lines that start with `convolution`; of all together held against the limit on the default
+/// board.
 fn report_convolutions(lines: &[String], board: &Board) -> Result<()> {
+    let (mut all_macs, mut all_instructions) = (0.0, 0.0);
     for line in lines {
-        if let ["convolution", name, "macs", macs, "instructions", count] = line.split(' ').collect::<Vec<_>>()[..] {
-            let ratio = count.parse::<f64>()? / macs.parse::<f64>()?;
-            println!("  {name} convolution: {ratio:.2} instructions a multiply-add");
-            let limited = board.name == "mps2-an386";
-            ensure!(
-                !limited || ratio <= CONVOLUTION_LIMIT,
-                "a convolution takes more than {CONVOLUTION_LIMIT} instructions a multiply-add"
-            );
+        if let ["convolution", name, "macs", macs, rest @ ..] = line.split(' ').collect::<Vec<_>>()[..].as_ref() {
+            let &["instructions", count] = rest else { bail!("the {name} convolution has no count: {line}") };
+            let (macs, count) = (macs.parse::<f64>()?, count.parse::<f64>()?);
+            println!("  {name} convolution: {:.2} instructions a multiply-add", count / macs);
+            (all_macs, all_instructions) = (all_macs + macs, all_instructions + count);
         }
+    }
+    if all_macs > 0.0 {
+        let ratio = all_instructions / all_macs;
+        println!("  convolutions together: {ratio:.2} instructions a multiply-add");
+        let limited = board.name == "mps2-an386";
+        ensure!(!limited || ratio <= CONVOLUTION_LIMIT, "the convolutions take more than {CONVOLUTION_LIMIT} instructions a multiply-add");
     }
     Ok(())
 }

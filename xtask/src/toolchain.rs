@@ -64,6 +64,13 @@ impl Toolchain {
         command
     }
 
+    /// Its version, as it says itself.
+    pub fn version(&self) -> Result<String> {
+        let program = if self.debian.is_some() { DEBIAN_RUSTC } else { "rustc" };
+        let output = Command::new(program).arg("--version").output().with_context(|| format!("{program} cannot be started"))?;
+        Ok(String::from_utf8_lossy(&output.stdout).split_whitespace().take(2).collect::<Vec<_>>().join(" "))
+    }
+
     /// Where it comes from, for people.
     pub fn name(&self) -> &'static str {
         if self.debian.is_some() { "Debian's compiler, core built from source" } else { "rustup's target" }

@@ -4,6 +4,7 @@
 pub(crate) mod convolution;
 pub(crate) mod depthwise;
 pub(crate) mod product;
+pub(crate) mod scalar;
 pub(crate) mod sum;
 pub(crate) mod transpose;
 pub(crate) mod window;

@@ -13,14 +13,26 @@ const PLACES: usize = 4;
 /// The sum of `term(offset)` over the columns of `places` places, for each member: the same in all lanes, or with members in lanes in the
 /// member's lane. `offset` is that of a column in its row of `f32`s. Lanes without a sample must be zero.
 #[inline(always)]
-pub(crate) fn sum<F: Form>(pass: &Pass, places: usize, mut term: impl FnMut(usize) -> F::Value) -> F::Value {
-    // A column holds one sample or several: so many columns make a round of the partial sums.
-    let round = PARTIAL / F::SAMPLES;
+pub(crate) fn sum<F: Form>(pass: &Pass, places: usize, term: impl FnMut(usize) -> F::Value) -> F::Value {
+    // A column holds one sample or several: so many columns make a round of the partial sums. No more of them are kept than that: to clear
+    // sixteen vectors for each place, whatever the lanes, took a third of a small network's step.
+    match const { PARTIAL / F::SAMPLES } {
+        1 => sum_in::<F, 1>(pass, places, term),
+        2 => sum_in::<F, 2>(pass, places, term),
+        4 => sum_in::<F, 4>(pass, places, term),
+        8 => sum_in::<F, 8>(pass, places, term),
+        _ => sum_in::<F, PARTIAL>(pass, places, term),
+    }
+}
+
+/// [`sum`] with `ROUND` columns to a round.
+#[inline(always)]
+fn sum_in<F: Form, const ROUND: usize>(pass: &Pass, places: usize, mut term: impl FnMut(usize) -> F::Value) -> F::Value {
     let stride = pass.columns * F::COLUMN;
-    let mut sums = [[F::Value::default(); PARTIAL]; PLACES];
+    let mut sums = [[F::Value::default(); ROUND]; PLACES];
     let whole = places / PLACES * PLACES;
     for first in (0..whole).step_by(PLACES) {
-        for_rounds(pass.columns, round, |column, i| {
+        for_rounds::<ROUND>(pass.columns, |column, i| {
             let offset = first * stride + column * F::COLUMN;
             for (p, sums) in sums.iter_mut().enumerate() {
                 sums[i] = sums[i] + term(offset + p * stride);
@@ -28,27 +40,24 @@ pub(crate) fn sum<F: Form>(pass: &Pass, places: usize, mut term: impl FnMut(usiz
         });
     }
     for (p, sums) in (whole..places).zip(&mut sums) {
-        for_rounds(pass.columns, round, |column, i| sums[i] = sums[i] + term(p * stride + column * F::COLUMN));
+        for_rounds::<ROUND>(pass.columns, |column, i| sums[i] = sums[i] + term(p * stride + column * F::COLUMN));
     }
     let [a, b, c, d] = &sums;
-    let mut partial = [F::Value::default(); PARTIAL];
-    for (i, partial) in partial[..round].iter_mut().enumerate() {
+    let mut partial = [F::Value::default(); ROUND];
+    for (i, partial) in partial.iter_mut().enumerate() {
         *partial = (a[i] + c[i]) + (b[i] + d[i]);
     }
-    fold_lanes::<F>(&partial[..round])
+    fold_lanes::<F>(&partial)
 }
 
 /// `visit(column, partial sum)` for all columns in order. Rounds are loops of their own: of a remainder in the index LLVM 22.1 made code for
 /// AVX-512 on Zen 4 that wrote beyond the partial sums.
 #[inline(always)]
-fn for_rounds(columns: usize, round: usize, mut visit: impl FnMut(usize, usize)) {
-    let mut first = 0;
-    while first < columns {
-        let count = round.min(columns - first);
-        for i in 0..count.min(PARTIAL) {
+fn for_rounds<const ROUND: usize>(columns: usize, mut visit: impl FnMut(usize, usize)) {
+    for first in (0..columns).step_by(ROUND) {
+        for i in 0..ROUND.min(columns - first) {
             visit(first + i, i);
         }
-        first += count;
     }
 }
 

@@ -13,7 +13,7 @@ use crate::floats::Floats;
 use crate::form::Form;
 use crate::kernels::sum::{add_members, sum};
 use crate::lane::Lane;
-use crate::layers::{Buffers, Layer, Mode, Pass, Segment, SegmentKind};
+use crate::layers::{Buffers, Layer, Mode, Part, Pass, Segment, SegmentKind};
 use crate::shape::{Shape, Shaped};
 
 /// Added to a variance, as in PyTorch and ONNX.
@@ -183,6 +183,11 @@ fn forward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &mut [f3
         let weight = |kind: usize| F::weight(parameters, kind * channels + c);
         let statistics = if pass.mode == Mode::Infer {
             Statistics { mean: weight(2), variance: weight(3) }
+        } else if matches!(pass.mode, Mode::Tune(_)) {
+            let statistics = Statistics { mean: weight(2), variance: weight(3) };
+            statistics.mean.store(&mut means[c * element..]);
+            statistics.variance.store(&mut variances[c * element..]);
+            statistics
         } else {
             let total = sum::<F>(pass, places, |offset| kept::<F>(pass, occupied, offset, F::Value::load(&x[offset..])));
             let mean = total / count;
@@ -203,15 +208,18 @@ fn forward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &mut [f3
 }
 
 /// With x̂ = (x - mean) / √(variance + ε) over n values: `d gain = Σ dy·x̂`, `d bias = Σ dy`,
-/// `dx = gain / √(variance + ε) · (dy - d bias / n - x̂ · d gain / n)`, in place of dy. Lanes without a sample stay zero.
+/// `dx = gain / √(variance + ε) · (dy - d bias / n - x̂ · d gain / n)`, in place of dy; with running statistics the last two terms are not
+/// there. Lanes without a sample stay zero.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn backward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &[f32], dy: &mut [f32], gradient: &mut [f32]) {
     let Sizes { pass, channels, places } = *sizes;
     let element = pass.columns * F::COLUMN;
     let share = F::Value::splat(1.0 / (places * pass.samples) as f32);
     let occupied = occupied::<F>(pass);
-    let (gains, rest) = gradient.split_at_mut(channels);
-    let (biases, statistics) = rest.split_at_mut(channels);
+    let trained = pass.scope.part() != Part::Nothing;
+    let measured = !matches!(pass.mode, Mode::Tune(_));
+    let (gains, rest) = gradient.split_at_mut(if trained { channels } else { 0 });
+    let (biases, statistics) = rest.split_at_mut(gains.len());
     if !pass.adds {
         statistics.fill(0.0);
     }
@@ -222,8 +230,10 @@ fn backward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &[f32],
         let normal = |x: &[f32]| (F::Value::load(x) - noted.mean) * inverse;
         let d_bias = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]));
         let d_gain = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]) * normal(&x[offset..]));
-        add_members::<F>(pass, d_gain, &mut gains[c]);
-        add_members::<F>(pass, d_bias, &mut biases[c]);
+        if trained {
+            add_members::<F>(pass, d_gain, &mut gains[c]);
+            add_members::<F>(pass, d_bias, &mut biases[c]);
+        }
         if !pass.wants_input_gradient {
             continue;
         }
@@ -231,8 +241,8 @@ fn backward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &[f32],
         let (mean_dy, mean_product) = (d_bias * share, d_gain * share);
         let columns = x.chunks_exact(F::COLUMN).zip(dy.chunks_exact_mut(F::COLUMN));
         for (i, (x, dy)) in columns.enumerate() {
-            let centred = F::Value::load(dy) - mean_dy;
-            let dx = scale * (-normal(x)).mul_add(mean_product, centred);
+            let dy_here = F::Value::load(dy);
+            let dx = if measured { scale * (-normal(x)).mul_add(mean_product, dy_here - mean_dy) } else { scale * dy_here };
             kept::<F>(pass, occupied, i * F::COLUMN, dx).store(dy);
         }
     }

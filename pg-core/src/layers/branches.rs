@@ -6,7 +6,7 @@ use core::marker::PhantomData;
 
 use super::chain::output;
 use super::residual::add;
-use super::{Activation, Buffers, Layer, Pass, Segment, Visitor, larger};
+use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, Visitor, larger};
 use crate::floats::Floats;
 use crate::form::Form;
 use crate::shape::{Shape, Shaped, Shared};
@@ -64,6 +64,7 @@ macro_rules! branches {
         const MACS: usize = A::MACS + B::MACS;
         const FIRST_MACS: usize = A::FIRST_MACS + B::FIRST_MACS;
         const MASKS: u32 = A::MASKS + B::MASKS;
+        const LEAVES: Leaves = A::LEAVES.then(&B::LEAVES);
         const ACTIVATION: Option<Activation> = Some(Activation::Linear);
         const WHOLE_BATCH: bool = A::WHOLE_BATCH || B::WHOLE_BATCH;
 
@@ -212,7 +213,7 @@ fn backward<'a, F: Form, InA: Shaped, InB: Shaped, A: Layer<InA>, B: Layer<InB>>
     let (a_out, b_out, input) = (A::OUT.len() * element, B::OUT.len() * element, InA::SHAPE.len() * element);
     let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
     let (a_tape, rest) = tape.split_at(A::TAPE * element);
-    let (first_gradient, second_gradient) = gradient.split_at_mut(A::PARAMS);
+    let (first_gradient, second_gradient) = gradient.split_at_mut(pass.scope.len(const { &A::LEAVES }));
     let (dyb, rest_of_scratch) = scratch.split_at_mut(b_out);
     let (dxa, scratch) = rest_of_scratch.split_at_mut(input);
     dyb.copy_from_slice(&buffers.dy[a_out..a_out + b_out]);
@@ -221,7 +222,8 @@ fn backward<'a, F: Form, InA: Shaped, InB: Shaped, A: Layer<InA>, B: Layer<InB>>
         dxa.copy_from_slice(&buffers.dy[..input]);
     }
     buffers.dy[..b_out].copy_from_slice(dyb);
-    B::backward::<F>(&pass.branch(A::MASKS, wants), second, xb, &rest[..B::TAPE * element], buffers, scratch, second_gradient);
+    let of_b = pass.branch(A::MASKS, wants).behind(const { &A::LEAVES });
+    B::backward::<F>(&of_b, second, xb, &rest[..B::TAPE * element], buffers, scratch, second_gradient);
     dxa
 }
 

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use super::{Activation, Buffers, Layer, Pass, Segment, Visitor, larger};
+use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, Visitor, larger};
 use crate::floats::Floats;
 use crate::form::Form;
 use crate::shape::{After, Shape, Shaped};
@@ -14,9 +14,11 @@ impl<In: Shaped> Layer<In> for () {
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("()")
     }
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(_: &Pass, _: &[f32], _: &mut [f32], _: &mut [f32], _: &mut [f32]) {}
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(_: &Pass, _: &[f32], _: &[f32], _: &[f32], _: &mut Buffers, _: &mut [f32], _: &mut [f32]) {}
     fn visit<V: Visitor>(_: bool, _: &mut V) {}
 }
@@ -41,14 +43,19 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const STORED: usize = A::STORED + B::STORED;
     const STATISTICS: usize = A::STATISTICS + B::STATISTICS;
     const TAPE: usize = A::TAPE + B::TAPE;
-    const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), A::OUT.len());
+    // The gradient of what A hands on as it is, or smaller, is asked for only where that of the input is, and counted there.
+    const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), if A::PARAMS > 0 || A::OUT.len() > In::SHAPE.len() { A::OUT.len() } else { 0 });
     const SCRATCH: usize = larger(A::SCRATCH, B::SCRATCH);
     const TRANSPOSED: usize = larger(A::TRANSPOSED, B::TRANSPOSED);
     const FILTERS: usize = A::FILTERS + B::FILTERS;
     const FAN_IN: usize = B::FAN_IN;
+    const FACTORS: usize = A::FACTORS + B::FACTORS;
+    const FACTORED: bool = A::FACTORED && B::FACTORED;
     const MACS: usize = A::MACS + B::MACS;
     const FIRST_MACS: usize = if A::PARAMS > 0 { A::FIRST_MACS } else { B::FIRST_MACS };
     const MASKS: u32 = A::MASKS + B::MASKS;
+    const LEAVES: Leaves = A::LEAVES.then(&B::LEAVES);
+    const DESCENDS: bool = A::DESCENDS && B::DESCENDS;
     const ACTIVATION: Option<Activation> = if A::ACTIVATION.is_some() { A::ACTIVATION } else { B::ACTIVATION };
     const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || (A::TAPE == 0 && B::OVERWRITES_INPUT);
     const NEEDS_OUTPUT: bool = B::NEEDS_OUTPUT || (B::TAPE == 0 && A::NEEDS_OUTPUT);
@@ -65,17 +72,20 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         B::segments(offset + A::PARAMS, next, visit);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
         let element = pass.columns * F::COLUMN;
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
         let (first_tape, second_tape) = tape.split_at_mut(A::TAPE * element);
         A::forward::<F>(pass, first, x, first_tape, scratch);
         let x = if A::TAPE == 0 { x } else { &mut first_tape[(A::TAPE - A::OUT.len()) * element..] };
-        B::forward::<F>(&Pass { masks: pass.masks + A::MASKS, ..*pass }, second, x, second_tape, scratch);
+        let factors = pass.factors.map(|factors| factors.behind::<F>(A::FACTORS, pass.columns));
+        B::forward::<F>(&Pass { masks: pass.masks + A::MASKS, factors, ..*pass }, second, x, second_tape, scratch);
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
@@ -88,17 +98,33 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let element = pass.columns * F::COLUMN;
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
         let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
-        let (first_gradient, second_gradient) = gradient.split_at_mut(A::PARAMS);
-        // A's output is the caller's input only when A does nothing; its gradient is needed when A has something to learn.
-        let inner = Pass {
-            masks: pass.masks + A::MASKS,
-            wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0,
-            input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
-            ..*pass
-        };
+        let (first_gradient, second_gradient) = gradient.split_at_mut(pass.scope.len(const { &A::LEAVES }).min(gradient.len()));
+        let inner = Self::inner::<In>(pass);
+        let inner = Pass { factors: pass.factors.map(|factors| factors.behind::<F>(A::FACTORS, pass.columns)), ..inner };
         B::backward::<F>(&inner, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch, second_gradient);
-        if A::PARAMS > 0 || pass.wants_input_gradient {
+        if inner.wants_input_gradient {
             A::backward::<F>(pass, first, x, first_tape, buffers, scratch, first_gradient);
+        }
+    }
+
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
+    fn descend<F: Form>(
+        pass: &Pass,
+        rate: f32,
+        parameters: &mut [f32],
+        x: &[f32],
+        tape: &[f32],
+        buffers: &mut Buffers,
+        scratch: &mut [f32],
+    ) {
+        let element = pass.columns * F::COLUMN;
+        let (first, second) = parameters.split_at_mut(A::PARAMS);
+        let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
+        let inner = Self::inner::<In>(pass);
+        B::descend::<F>(&inner, rate, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch);
+        if inner.wants_input_gradient {
+            A::descend::<F>(pass, rate, first, x, first_tape, buffers, scratch);
         }
     }
 
@@ -122,6 +148,23 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     }
 }
 
+impl<A, B> Chain<A, B> {
+    /// The backward pass of B: A's output is the caller's input only when A does nothing; its gradient is needed when A, or what lies
+    /// before it, has something to learn.
+    #[inline(always)]
+    fn inner<'a, In: Shaped>(pass: &Pass<'a>) -> Pass<'a>
+    where
+        A: Layer<In>,
+    {
+        Pass {
+            masks: pass.masks + A::MASKS,
+            wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0 && pass.scope.trains(A::LEAVES.count()),
+            input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
+            ..pass.behind(const { &A::LEAVES })
+        }
+    }
+}
+
 /// `chain!(A B C)` is `Chain<A, Chain<B, C>>`.
 macro_rules! chain {
     ($only:ident) => { $only };
@@ -142,9 +185,13 @@ macro_rules! tuple {
             const TRANSPOSED: usize = <chain!($($name)+) as Layer<In>>::TRANSPOSED;
             const FILTERS: usize = <chain!($($name)+) as Layer<In>>::FILTERS;
             const FAN_IN: usize = <chain!($($name)+) as Layer<In>>::FAN_IN;
+            const FACTORS: usize = <chain!($($name)+) as Layer<In>>::FACTORS;
+            const FACTORED: bool = <chain!($($name)+) as Layer<In>>::FACTORED;
             const MACS: usize = <chain!($($name)+) as Layer<In>>::MACS;
             const FIRST_MACS: usize = <chain!($($name)+) as Layer<In>>::FIRST_MACS;
             const MASKS: u32 = <chain!($($name)+) as Layer<In>>::MASKS;
+            const LEAVES: Leaves = <chain!($($name)+) as Layer<In>>::LEAVES;
+            const DESCENDS: bool = <chain!($($name)+) as Layer<In>>::DESCENDS;
             const ACTIVATION: Option<Activation> = <chain!($($name)+) as Layer<In>>::ACTIVATION;
             const OVERWRITES_INPUT: bool = <chain!($($name)+) as Layer<In>>::OVERWRITES_INPUT;
             const NEEDS_OUTPUT: bool = <chain!($($name)+) as Layer<In>>::NEEDS_OUTPUT;
@@ -159,13 +206,20 @@ macro_rules! tuple {
             fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
                 <chain!($($name)+) as Layer<In>>::segments(offset, next, visit);
             }
-            #[inline]
+            #[cfg_attr(not(target_os = "none"), inline)]
+            #[cfg_attr(target_os = "none", inline(always))]
             fn forward<Lanes: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
                 <chain!($($name)+) as Layer<In>>::forward::<Lanes>(pass, parameters, x, tape, scratch);
             }
-            #[inline]
+            #[cfg_attr(not(target_os = "none"), inline)]
+            #[cfg_attr(target_os = "none", inline(always))]
             fn backward<Lanes: Form>(pass: &Pass, parameters: &[f32], x: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32], gradient: &mut [f32]) {
                 <chain!($($name)+) as Layer<In>>::backward::<Lanes>(pass, parameters, x, tape, buffers, scratch, gradient);
+            }
+            #[cfg_attr(not(target_os = "none"), inline)]
+            #[cfg_attr(target_os = "none", inline(always))]
+            fn descend<Lanes: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], x: &[f32], tape: &[f32], buffers: &mut Buffers, scratch: &mut [f32]) {
+                <chain!($($name)+) as Layer<In>>::descend::<Lanes>(pass, rate, parameters, x, tape, buffers, scratch);
             }
             fn estimate<Lanes: Form>(pass: &Pass, share: f32, parameters: &mut [f32], x: &[f32], tape: &[f32]) {
                 <chain!($($name)+) as Layer<In>>::estimate::<Lanes>(pass, share, parameters, x, tape);

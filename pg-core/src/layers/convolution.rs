@@ -7,7 +7,8 @@ use core::marker::PhantomData;
 use super::window::{Slides, Window, plane, write_window};
 use crate::form::Form;
 use crate::kernels::convolution::Convolution;
-use crate::layers::{Activation, Buffers, Layer, Pass, Segment, SegmentKind};
+use crate::kernels::sum::bias_gradient;
+use crate::layers::{Activation, Buffers, Layer, Part, Pass, Segment, SegmentKind};
 use crate::shape::{Shape, Shaped};
 
 /// `y[o][p] = b[o] + Σ w[o][c][t]·x[c][p·stride + t - padding]` over the channels c of o's group and the places t of the window.
@@ -44,6 +45,7 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     // What one place sees, for one sample alone.
     const SCRATCH: usize = Self::sizes(In::SHAPE).fan_in();
     const FILTERS: usize = OUT;
+    const WEIGHTS: usize = Self::sizes(In::SHAPE).fan_in() * OUT;
     const FAN_IN: usize = Self::sizes(In::SHAPE).fan_in();
     const MACS: usize = Self::sizes(In::SHAPE).macs();
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
@@ -77,7 +79,11 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
         let element = pass.columns * F::COLUMN;
         let dy = &buffers.dy[..<Self as Layer<In>>::OUT.len() * element];
         let x = &x[..In::SHAPE.len() * element];
-        sizes.weight_gradient::<F>(pass, x, dy, gradient);
+        match pass.scope.part() {
+            Part::Everything => sizes.weight_gradient::<F>(pass, x, dy, gradient),
+            Part::Biases => bias_gradient::<F>(pass, sizes.plane.outputs(), dy, gradient),
+            Part::Nothing => {}
+        }
         if pass.wants_input_gradient {
             sizes.input_gradient::<F>(pass, parameters, dy, buffers.dx);
             buffers.swap();

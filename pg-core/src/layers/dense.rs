@@ -7,10 +7,11 @@ use crate::form::Form;
 use crate::kernels::product::{
     Added, AddedMembers, AddedTail, Biased, Contiguous, Continued, Rows, Size, Strided, Tail, Transposed, Written, product,
 };
+use crate::kernels::scalar;
 use crate::kernels::sum::bias_gradient;
 use crate::kernels::transpose::transpose;
 use crate::lane::Lane;
-use crate::layers::{Activation, Buffers, Layer, Pass, Segment, SegmentKind};
+use crate::layers::{Activation, Buffers, Layer, Part, Pass, Segment, SegmentKind};
 use crate::shape::{Shape, Shaped};
 
 /// `y[o] = b[o] + Σᵢ w[o][i]·x[i]` for `OUT` outputs over all elements of the input.
@@ -24,8 +25,12 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const TAPE: usize = OUT;
     const WIDTH: usize = OUT;
     const TRANSPOSED: usize = In::SHAPE.len();
+    const WEIGHTS: usize = In::SHAPE.len() * OUT;
+    const DESCENDS: bool = true;
     const FILTERS: usize = OUT;
     const FAN_IN: usize = In::SHAPE.len();
+    const FACTORS: usize = In::SHAPE.len() + OUT;
+    const FACTORED: bool = true;
     const MACS: usize = In::SHAPE.len() * OUT;
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 
@@ -39,14 +44,19 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         visit(Segment::vector(SegmentKind::Bias, offset + OUT * inputs, OUT));
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
         let inputs = In::SHAPE.len();
         let x = &x[..inputs * pass.columns * F::COLUMN];
         forward::<F>(Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, tape);
+        if let Some(factors) = pass.factors {
+            factors.add_product::<F>((inputs, OUT), (0, inputs), pass.columns, x, tape);
+        }
     }
 
-    #[inline]
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
@@ -58,9 +68,31 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     ) {
         let inputs = In::SHAPE.len();
         let x = &x[..inputs * pass.columns * F::COLUMN];
-        weight_gradient::<F>(pass, inputs, OUT, x, buffers.dy, scratch, gradient);
+        match pass.scope.part() {
+            Part::Everything => weight_gradient::<F>(pass, inputs, OUT, x, buffers.dy, scratch, gradient),
+            Part::Biases if F::WEIGHT == 1 && F::COLUMN == 1 => scalar::bias_gradient(pass.adds, OUT, pass.columns, buffers.dy, gradient),
+            Part::Biases => bias_gradient::<F>(pass, 1, &buffers.dy[..OUT * pass.columns * F::COLUMN], gradient),
+            Part::Nothing => {}
+        }
         if pass.wants_input_gradient {
             input_gradient::<F>(Size { rows: inputs, depth: OUT, columns: pass.columns }, parameters, buffers.dy, buffers.dx);
+            if let Some(factors) = pass.factors {
+                factors.add_product::<F>((0, inputs), (inputs, OUT), pass.columns, buffers.dy, buffers.dx);
+            }
+            buffers.swap();
+        }
+    }
+
+    #[cfg_attr(not(target_os = "none"), inline)]
+    #[cfg_attr(target_os = "none", inline(always))]
+    fn descend<F: Form>(pass: &Pass, rate: f32, parameters: &mut [f32], x: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32]) {
+        let inputs = In::SHAPE.len();
+        let size = Size { rows: inputs, depth: OUT, columns: 1 };
+        if pass.wants_input_gradient {
+            scalar::input_gradient::<F::Value>(size, parameters, buffers.dy, buffers.dx);
+        }
+        scalar::descend::<F::Value>(pass.scope.part(), rate, inputs, OUT, x, buffers.dy, parameters);
+        if pass.wants_input_gradient {
             buffers.swap();
         }
     }
@@ -74,8 +106,8 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
 fn forward<F: Form>(size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
     let (weights, biases) = parameters.split_at(size.rows * size.depth * F::WEIGHT);
     let stride = size.columns * F::COLUMN;
-    if stride == 1 && F::WEIGHT == 1 {
-        return forward_one::<F::Value>(size, weights, biases, x, y);
+    if F::WEIGHT == 1 && F::COLUMN == 1 {
+        return scalar::forward::<F::Value>(size, weights, biases, x, y);
     }
     let mut first = 0;
     while first < size.depth {
@@ -92,32 +124,16 @@ fn forward<F: Form>(size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
     }
 }
 
-/// [`forward`] for one sample alone, as a microcontroller has it: four outputs at a time, each in the same order of inputs.
-#[inline(always)]
-fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], y: &mut [f32]) {
-    let row = |o: usize| &weights[o * size.depth..][..size.depth];
-    let x = &x[..size.depth];
-    let mut o = 0;
-    while size.rows - o >= 4 {
-        let mut sums = [L::splat(biases[o]), L::splat(biases[o + 1]), L::splat(biases[o + 2]), L::splat(biases[o + 3])];
-        L::multiply_add_rows([row(o), row(o + 1), row(o + 2), row(o + 3)], x, &mut sums);
-        for (sum, y) in sums.iter().zip(&mut y[o..o + 4]) {
-            *y = sum.lane(0);
-        }
-        o += 4;
-    }
-    for (o, y) in y[..size.rows].iter_mut().enumerate().skip(o) {
-        let start = L::splat(biases[o]);
-        *y = row(o).iter().zip(x).fold(start, |sum, (&w, &x)| L::splat(w).mul_add(L::splat(x), sum)).lane(0);
-    }
-}
-
 /// 160 inputs of 64 samples are 40 KiB, which a first-level cache of 48 KiB holds. A microcontroller has none to fill.
 const BLOCK: Option<usize> = if cfg!(target_os = "none") { None } else { Some(160) };
 
 /// `dx[i][j] = Σₒ w[o][i]·dy[o][j]`: `size` is inputs × outputs × columns.
 #[cfg_attr(not(target_os = "none"), inline(never))]
+#[cfg_attr(target_os = "none", inline(always))]
 fn input_gradient<F: Form>(size: Size, parameters: &[f32], dy: &[f32], dx: &mut [f32]) {
+    if F::WEIGHT == 1 && F::COLUMN == 1 {
+        return scalar::input_gradient::<F::Value>(size, parameters, dy, dx);
+    }
     let left = Transposed::<F> { data: parameters, width: size.rows, form: PhantomData };
     let stride = size.columns * F::COLUMN;
     product(size, &left, &Contiguous { data: dy, stride }, &mut Written { to: dx, stride });
@@ -126,7 +142,13 @@ fn input_gradient<F: Form>(size: Size, parameters: &[f32], dy: &[f32], dx: &mut 
 /// `g[o][i] += Σₙ dy[o][n]·x[i][n]`, each sum formed in registers in the order of the samples and added once for each member, in the
 /// order of the members; and the biases' gradient.
 #[cfg_attr(not(target_os = "none"), inline(never))]
+#[cfg_attr(target_os = "none", inline(always))]
 fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32], dy: &[f32], scratch: &mut [f32], gradient: &mut [f32]) {
+    if F::WEIGHT == 1 && F::COLUMN == 1 {
+        let Some((weights, biases)) = gradient.split_at_mut_checked(inputs * outputs) else { return };
+        scalar::weight_gradient::<F::Value>(pass.adds, Size { rows: outputs, depth: inputs, columns: pass.columns }, dy, x, weights);
+        return scalar::bias_gradient(pass.adds, outputs, pass.columns, dy, biases);
+    }
     let (weights, biases) = gradient.split_at_mut(inputs * outputs);
     let stride = pass.columns * F::COLUMN;
     let adds = pass.adds;
@@ -136,7 +158,7 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
     let left = Rows::<F> { data: dy, stride, form: PhantomData };
     bias_gradient::<F>(pass, 1, dy, biases);
     let lanes = F::Value::LANES;
-    if F::WEIGHT > 1 || lanes == 1 {
+    if F::WEIGHT > 1 {
         let size = Size { columns: inputs, ..size };
         let sums = &mut AddedMembers { to: weights, stride: inputs, members: pass.members, adds };
         product(size, &left, &Strided { data: x, stride }, sums);

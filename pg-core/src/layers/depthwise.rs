@@ -7,7 +7,8 @@ use super::window::{Slides, Window, plane, write_window};
 use crate::form::Form;
 use crate::kernels::convolution::Convolution;
 use crate::kernels::depthwise;
-use crate::layers::{Activation, Buffers, Layer, Pass, Segment, SegmentKind};
+use crate::kernels::sum::bias_gradient;
+use crate::layers::{Activation, Buffers, Layer, Part, Pass, Segment, SegmentKind};
 use crate::shape::{Shape, Shaped};
 
 /// `y[c][p] = b[c] + Σ w[c][t]·x[c][p·stride + t - padding]` over the places t of the window.
@@ -35,6 +36,7 @@ impl<W: Slides, In: Shaped> Layer<In> for Depthwise<W> {
     const TAPE: usize = <Self as Layer<In>>::OUT.len();
     const WIDTH: usize = <Self as Layer<In>>::OUT.len();
     const SCRATCH: usize = Self::sizes(In::SHAPE).scratch();
+    const WEIGHTS: usize = Self::sizes(In::SHAPE).plane.taps() * In::SHAPE.channels;
     const FILTERS: usize = In::SHAPE.channels;
     const FAN_IN: usize = Self::sizes(In::SHAPE).plane.taps();
     const MACS: usize = {
@@ -73,7 +75,11 @@ impl<W: Slides, In: Shaped> Layer<In> for Depthwise<W> {
         let sizes = const { Self::sizes(In::SHAPE) };
         let element = pass.columns * F::COLUMN;
         let dy = &buffers.dy[..<Self as Layer<In>>::OUT.len() * element];
-        sizes.weight_gradient::<F>(pass, &x[..In::SHAPE.len() * element], dy, gradient, scratch);
+        match pass.scope.part() {
+            Part::Everything => sizes.weight_gradient::<F>(pass, &x[..In::SHAPE.len() * element], dy, gradient, scratch),
+            Part::Biases => bias_gradient::<F>(pass, sizes.plane.outputs(), dy, gradient),
+            Part::Nothing => {}
+        }
         if pass.wants_input_gradient {
             sizes.input_gradient::<F>(pass, parameters, dy, &mut buffers.dx[..In::SHAPE.len() * element], scratch);
             buffers.swap();

@@ -45,7 +45,7 @@ impl<const PERCENT: usize, In: Shaped> Layer<In> for Dropout<PERCENT> {
 /// Multiplies the elements by 0 or by 1 / (1 - p).
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn mask<F: Form>(pass: &Pass, percent: usize, elements: usize, values: &mut [f32]) {
-    let Mode::Train(draw) = pass.mode else { return };
+    let (Mode::Train(draw) | Mode::Tune(draw)) = pass.mode else { return };
     let element = pass.columns * F::COLUMN;
     // An element is lost when its sixteen bits, as a number, are below the limit.
     let limit = F::Value::splat(percent as f32 * (65_536.0 / 100.0) - 0.5);

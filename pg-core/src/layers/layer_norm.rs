@@ -6,7 +6,7 @@ use core::fmt;
 use crate::form::Form;
 use crate::kernels::sum::{add_members, bias_gradient, sum};
 use crate::lane::Lane;
-use crate::layers::{Activation, Buffers, Layer, Pass, Segment, SegmentKind};
+use crate::layers::{Activation, Buffers, Layer, Part, Pass, Segment, SegmentKind};
 use crate::shape::{Shape, Shaped};
 
 /// Added to a variance, as in PyTorch and ONNX.
@@ -97,12 +97,14 @@ fn backward<F: Form>(pass: &Pass, elements: usize, parameters: &[f32], x: &[f32]
         let (mean, variance) = (F::Value::load(&tape[column..]), F::Value::load(&tape[element + column..]));
         (F::Value::load(&x[i * element + column..]) - mean) * inverse_deviation(variance)
     };
-    let (gains, biases) = gradient.split_at_mut(elements);
-    for (i, gain) in gains.iter_mut().enumerate() {
-        let total = sum::<F>(pass, 1, |column| F::Value::load(&dy[i * element + column..]) * normal(i, column));
-        add_members::<F>(pass, total, gain);
+    if pass.scope.part() != Part::Nothing {
+        let (gains, biases) = gradient.split_at_mut(elements);
+        for (i, gain) in gains.iter_mut().enumerate() {
+            let total = sum::<F>(pass, 1, |column| F::Value::load(&dy[i * element + column..]) * normal(i, column));
+            add_members::<F>(pass, total, gain);
+        }
+        bias_gradient::<F>(pass, 1, &dy[..elements * element], &mut biases[..elements]);
     }
-    bias_gradient::<F>(pass, 1, &dy[..elements * element], &mut biases[..elements]);
     if !pass.wants_input_gradient {
         return;
     }

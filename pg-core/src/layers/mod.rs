@@ -22,6 +22,7 @@ mod layer_norm;
 mod pool;
 mod reshape;
 mod residual;
+mod scope;
 mod shuffle;
 pub mod window;
 
@@ -38,20 +39,22 @@ pub use layer_norm::LayerNorm;
 pub use pool::{AvgPool, AvgPool1d, AvgPool2d, GlobalAvgPool, MaxPool, MaxPool1d, MaxPool2d};
 pub use reshape::{Expect, Flatten};
 pub use residual::Residual;
+pub use scope::{Leaves, Part, Scope};
 pub use shuffle::ChannelShuffle;
 
 use crate::floats::Floats;
 use crate::form::Form;
+use crate::perturbation::rank_one::Factors;
 use crate::shape::{Shape, Shaped};
 
 /// What a range of parameters is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SegmentKind {
-    /// A matrix of weights, filter by filter: noised.
+    /// A matrix of weights, filter by filter.
     Weight,
-    /// One summand for each filter or channel: not noised.
+    /// One summand for each filter or channel.
     Bias,
-    /// One factor for each channel, of a normalisation: not noised.
+    /// One factor for each channel, of a normalisation.
     Gain,
     /// Running means of a normalisation: measured ([`Layer::estimate`]), neither trained nor noised.
     Mean,
@@ -63,6 +66,11 @@ impl SegmentKind {
     /// Whether an optimiser may change the range; the others have no gradient.
     pub const fn is_trained(self) -> bool {
         !matches!(self, SegmentKind::Mean | SegmentKind::Variance)
+    }
+
+    /// Whether the range is the first of a layer; layers are numbered by these, from 1.
+    pub const fn begins_layer(self) -> bool {
+        matches!(self, SegmentKind::Weight | SegmentKind::Gain)
     }
 }
 
@@ -145,6 +153,8 @@ pub enum Mode {
     Estimate,
     /// To learn: batch statistics, random masks.
     Train(Draw),
+    /// To learn a little more, from few samples: running statistics, which stay as they are, and random masks.
+    Tune(Draw),
 }
 
 /// What the layers of one forward or backward pass need to know besides their memory.
@@ -164,21 +174,42 @@ pub struct Pass<'a> {
     pub adds: bool,
     /// Whether the gradient of the layer's input is asked for.
     pub wants_input_gradient: bool,
+    /// Which layers are trained, from this one on; the gradients of the others are left out of `gradient`.
+    pub scope: Scope,
     /// The layer's input sample by sample, `[sample][element]`, when the caller has it so.
     pub input_rows: Option<&'a [f32]>,
+    /// The rank-1 noise of members that run on the central parameters, from the layer's on.
+    pub factors: Option<Factors<'a>>,
 }
 
 impl Pass<'_> {
     /// A pass over `samples` samples by one network that only predicts.
     pub const fn infer(samples: usize, columns: usize) -> Self {
         let mode = Mode::Infer;
-        Self { mode, samples, columns, members: 1, masks: 0, adds: false, wants_input_gradient: false, input_rows: None }
+        Self {
+            mode,
+            samples,
+            columns,
+            members: 1,
+            masks: 0,
+            adds: false,
+            wants_input_gradient: false,
+            scope: Scope::EVERYTHING,
+            input_rows: None,
+            factors: None,
+        }
     }
 
     /// The same pass for a branch that starts at another input or after `masks` more masked layers.
     pub(crate) const fn branch(&self, masks: u32, wants_input_gradient: bool) -> Pass<'static> {
-        let Self { mode, samples, columns, members, adds, .. } = *self;
-        Pass { mode, samples, columns, members, masks: self.masks + masks, adds, wants_input_gradient, input_rows: None }
+        let Self { mode, samples, columns, members, adds, scope, .. } = *self;
+        let masks = self.masks + masks;
+        Pass { mode, samples, columns, members, masks, adds, wants_input_gradient, scope, input_rows: None, factors: None }
+    }
+
+    /// The same pass behind layers with the parameters of `leaves`.
+    pub(crate) const fn behind(self, leaves: &Leaves) -> Self {
+        Self { scope: self.scope.behind(leaves.count()), ..self }
     }
 }
 
@@ -232,12 +263,22 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     const FILTERS: usize = 0;
     /// Weights of each output channel, when a batch norm behind can go into them: the parameters then end with `w[C][FAN_IN]` and `b[C]`.
     const FAN_IN: usize = 0;
+    /// Factors of its rank-1 noise: filters and incoming weights of each of its matrices.
+    const FACTORS: usize = 0;
+    /// Whether it runs on the factors of rank-1 noise, without weights of a member's own: it has none, or adds what the factors give.
+    const FACTORED: bool = Self::FILTERS == 0;
     /// Multiply-adds of the forward pass.
     const MACS: usize = 0;
     /// Multiply-adds of the forward pass of the first layer with parameters, whose input gradient a network does not need.
     const FIRST_MACS: usize = Self::MACS;
     /// Layers in it with random masks.
     const MASKS: u32 = 0;
+    /// Its first parameters that are weights, which a scope of biases and gains leaves out.
+    const WEIGHTS: usize = 0;
+    /// The layers with parameters in it, each of which a [`Scope`] may leave out: itself, or what a layer of layers is made of.
+    const LEAVES: Leaves = Leaves::one(Self::PARAMS, Self::WEIGHTS, Self::STATISTICS);
+    /// Whether [`Layer::descend`] is written for it.
+    const DESCENDS: bool = Self::PARAMS == 0;
     /// What it does first to the outputs of the layer before; `None` when it hands them on.
     const ACTIVATION: Option<Activation> = None;
     /// Whether forward changes its input.
@@ -259,8 +300,8 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     /// Writes the output, and what backward needs, to `tape`; in place: to `x`.
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]);
 
-    /// From input and tape of the forward pass and the output's gradient: adds to `gradient` (one `f32` per parameter; see
-    /// [`Pass::adds`]) and, when asked for, forms the input's gradient.
+    /// From input and tape of the forward pass and the output's gradient: adds to `gradient` (one `f32` per parameter in
+    /// [`Pass::scope`]; see [`Pass::adds`]) and, when asked for, forms the input's gradient.
     fn backward<F: Form>(
         pass: &Pass,
         parameters: &[f32],
@@ -270,6 +311,22 @@ pub trait Layer<In: Shaped>: Sized + 'static {
         scratch: &mut [f32],
         gradient: &mut [f32],
     );
+
+    /// [`Layer::backward`] for one sample that takes its step at once: each parameter in scope becomes `fma(rate, its gradient, it)`. It
+    /// needs no gradient in memory, and gives the bits of a step that has one. Only where [`Layer::DESCENDS`].
+    #[inline]
+    fn descend<F: Form>(
+        pass: &Pass,
+        _rate: f32,
+        parameters: &mut [f32],
+        x: &[f32],
+        tape: &[f32],
+        buffers: &mut Buffers,
+        scratch: &mut [f32],
+    ) {
+        debug_assert!(Self::DESCENDS, "this layer has no descent without a gradient in memory");
+        Self::backward::<F>(pass, parameters, x, tape, buffers, scratch, &mut []);
+    }
 
     /// Takes the batch statistics of a forward pass ([`Mode::Estimate`], one sample or member in a lane's weight) into the running
     /// statistics among the parameters; `share` is the part of all samples so far that this batch is.

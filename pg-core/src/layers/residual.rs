@@ -4,7 +4,7 @@ use core::fmt;
 use core::marker::PhantomData;
 
 use super::chain::output;
-use super::{Activation, Buffers, Layer, Pass, Segment, SegmentKind, Visitor, larger};
+use super::{Activation, Buffers, Layer, Leaves, Pass, Segment, SegmentKind, Visitor, larger};
 use crate::floats::Floats;
 use crate::form::Form;
 use crate::lane::Lane;
@@ -40,6 +40,7 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
     const MACS: usize = Body::MACS + Shortcut::MACS;
     const FIRST_MACS: usize = Body::FIRST_MACS + Shortcut::FIRST_MACS;
     const MASKS: u32 = Body::MASKS + Shortcut::MASKS;
+    const LEAVES: Leaves = Body::LEAVES.then(&Shortcut::LEAVES);
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
     const WHOLE_BATCH: bool = Body::WHOLE_BATCH || Shortcut::WHOLE_BATCH;
 
@@ -93,7 +94,7 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
         let (input, out) = (In::SHAPE.len() * element, Body::OUT.len() * element);
         let (body, shortcut) = parameters.split_at(Body::PARAMS * F::WEIGHT);
         let (shortcut_tape, body_tape) = tape.split_at(Shortcut::TAPE * element);
-        let (body_gradient, shortcut_gradient) = gradient.split_at_mut(Body::PARAMS);
+        let (body_gradient, shortcut_gradient) = gradient.split_at_mut(pass.scope.len(const { &Body::LEAVES }));
         let plain = Shortcut::TAPE == 0;
         let (kept, scratch) = scratch.split_at_mut(out + if plain { 0 } else { input });
         let (dy, body_dx) = kept.split_at_mut(out);
@@ -109,7 +110,8 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
                 body_dx.copy_from_slice(&buffers.dy[..input]);
             }
             buffers.dy[..out].copy_from_slice(dy);
-            Shortcut::backward::<F>(&pass.branch(Body::MASKS, wants), shortcut, x, shortcut_tape, buffers, scratch, shortcut_gradient);
+            let of_shortcut = pass.branch(Body::MASKS, wants).behind(const { &Body::LEAVES });
+            Shortcut::backward::<F>(&of_shortcut, shortcut, x, shortcut_tape, buffers, scratch, shortcut_gradient);
             if wants {
                 add::<F::Value>(body_dx, &mut buffers.dy[..input]);
             }

@@ -83,17 +83,20 @@ fn for_all<L: Lane, const SLOTS: usize>(
 ) {
     let whole = parameters.len() / L::LANES * L::LANES;
     for first in (0..whole).step_by(L::LANES) {
+        let range = first..first + L::LANES;
         let mut vectors = [L::default(); SLOTS];
         for (vector, state) in vectors.iter_mut().zip(&state) {
-            *vector = L::load(&state[first..]);
+            let Some(state) = state.get(range.clone()) else { return };
+            *vector = L::load(state);
         }
-        let place = &mut parameters[first..first + L::LANES];
-        rule(L::load(&gradient[first..]), &mut vectors, L::load(place)).store(place);
+        let (Some(gradient), Some(place)) = (gradient.get(range.clone()), parameters.get_mut(range.clone())) else { return };
+        rule(L::load(gradient), &mut vectors, L::load(place)).store(place);
         for (vector, state) in vectors.iter().zip(&mut state) {
-            vector.store(&mut state[first..]);
+            let Some(state) = state.get_mut(range.clone()) else { return };
+            vector.store(state);
         }
     }
-    if whole < parameters.len() {
+    if L::LANES > 1 && whole < parameters.len() {
         let mut vectors = [L::default(); SLOTS];
         for (vector, state) in vectors.iter_mut().zip(&state) {
             *vector = L::load_partial(&state[whole..]);

@@ -31,12 +31,12 @@ const PLAN: MemoryPlan<4> = MemoryPlan([
     ("scratch", size_of::<[f32; Net::SCRATCH]>()),
     ("stack", 4 << 10),
 ]);
-const _: () = assert!(PLAN.bytes() <= BOARD.ram.bytes as usize, "the network does not fit the board's RAM");
+const _: () = PLAN.check(BOARD);
 
 #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
-    PLAN.print(BOARD);
+    PLAN.print("ram", BOARD);
     let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
     let mut stopwatch = Stopwatch::start();
     classify::<Net>(MODEL, SAMPLES, &mut memory, &mut stopwatch);

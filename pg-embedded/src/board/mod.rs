@@ -8,6 +8,7 @@
 mod lm3s6965evb;
 mod microbit;
 mod mps2_an386;
+mod mps2_an500;
 mod mps2_an505;
 mod nucleo_f446re;
 
@@ -38,7 +39,8 @@ pub struct Board {
 }
 
 /// Every board. The first with a given target is that target's default.
-pub const ALL: [Board; 5] = [mps2_an386::BOARD, mps2_an505::BOARD, lm3s6965evb::BOARD, microbit::BOARD, nucleo_f446re::BOARD];
+pub const ALL: [Board; 6] =
+    [mps2_an386::BOARD, mps2_an500::BOARD, mps2_an505::BOARD, lm3s6965evb::BOARD, microbit::BOARD, nucleo_f446re::BOARD];
 
 /// The board of that name.
 ///

@@ -39,7 +39,7 @@ impl Gatherer {
     /// # Panics
     /// When they are more than the gatherer was made for, an index is not below the number of samples, or the shape is not theirs or does not
     /// pass [`Augmentation::check`].
-    pub fn gather(&mut self, seed: u64, epoch: u32, samples: &Samples, members: &[u32]) -> Batch<'_> {
+    pub fn gather(&mut self, seed: u64, epoch: u32, samples: &Samples, members: impl ExactSizeIterator<Item = u32>) -> Batch<'_> {
         let (augmentation, shape) = (self.augmentation, self.shape);
         assert!(members.len() * shape.len() <= self.inputs.len(), "a batch fits");
         let augmented = |sample: u32, x: &mut [f32]| {
@@ -50,7 +50,7 @@ impl Gatherer {
         self.labels.clear();
         self.seconds.clear();
         self.shares.clear();
-        for (&member, x) in members.iter().zip(self.inputs.chunks_exact_mut(shape.len())) {
+        for (member, x) in members.zip(self.inputs.chunks_exact_mut(shape.len())) {
             self.labels.push(augmented(member, x));
             if let Some(partner) = augmentation.partner(seed, epoch, member, samples.len() as u32) {
                 self.seconds.push(augmented(partner.sample, &mut self.other));
@@ -58,12 +58,17 @@ impl Gatherer {
                 mixup::mix(partner.share, &self.other, x);
             }
         }
-        let targets = if augmentation.mixup.is_some() {
+        self.batch()
+    }
+
+    /// What was gathered last.
+    pub fn batch(&self) -> Batch<'_> {
+        let targets = if self.augmentation.mixup.is_some() {
             Targets::Mixed { first: &self.labels, second: &self.seconds, share: &self.shares }
         } else {
             Targets::Classes(&self.labels)
         };
-        Batch { inputs: &self.inputs, targets, samples: members.len() }
+        Batch { inputs: &self.inputs, targets, samples: self.labels.len() }
     }
 }
 
@@ -81,7 +86,7 @@ mod tests {
     fn gathered(text: &str, epoch: u32, members: &[u32], place: usize) -> (Vec<u32>, u16, u16, f32) {
         let mut gatherer = Gatherer::new(text.parse().unwrap(), SHAPE, 8);
         let samples = samples();
-        let batch = gatherer.gather(5, epoch, &samples, members);
+        let batch = gatherer.gather(5, epoch, &samples, members.iter().copied());
         assert_eq!(batch.samples, members.len());
         let Targets::Mixed { first, second, share } = batch.targets else { panic!("mixup has mixed targets") };
         (batch.inputs[place * 12..][..12].iter().map(|x| x.to_bits()).collect(), first[place], second[place], share[place])
@@ -113,7 +118,7 @@ mod tests {
     #[test]
     fn without_augmentation_the_samples_are_as_they_are() {
         let (samples, mut gatherer) = (samples(), Gatherer::new(Augmentation::default(), SHAPE, 2));
-        let batch = gatherer.gather(1, 0, &samples, &[4, 2]);
+        let batch = gatherer.gather(1, 0, &samples, [4, 2].into_iter());
         assert_eq!((&batch.inputs[..12], &batch.inputs[12..]), (samples.input(4, 12), samples.input(2, 12)));
         assert!(matches!(batch.targets, Targets::Classes([4, 2])));
     }

@@ -93,8 +93,11 @@ pub(super) fn list(as_json: bool) -> Result<String, Failure> {
     });
     let sets: Vec<_> = bundled.chain(installed).collect();
     if !as_json {
-        let lines = sets.iter().map(|(name, summary, credit, place, _)| format!("{name:13}  {summary}\n{:15}{place}; {credit}\n", ""));
-        return Ok(lines.collect());
+        let lines = |(name, summary, credit, place, _): &(&str, &str, &str, String, bool)| {
+            let (what, counts) = summary.split_once(" classes, ").map_or((*summary, ""), |(what, counts)| (what, counts));
+            format!("{name:13}  {what} classes\n{:15}{counts}\n{:15}{place}; {credit}\n", "", "")
+        };
+        return Ok(sets.iter().map(lines).collect());
     }
     let object = |(name, summary, credit, _, found): (&str, &str, &str, String, bool)| {
         let data = if found { Some(data::find(name, &data::CsvOptions::default())?) } else { None };

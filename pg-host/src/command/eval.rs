@@ -24,7 +24,7 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
     let evaluate = if options.folded { Evaluation::of_folded } else { Evaluation::of };
     let evaluation = evaluate(known.entry.network(), &known.parameters, &samples.inputs);
     let confusion = evaluation.confusion(&samples.labels);
-    let scores = confusion.scores(&classes, evaluation.nll(&samples.labels));
+    let scores = evaluation.scores(&samples.labels, &classes);
     if options.json {
         let count = |truth| (0..classes.len()).map(|predicted| confusion.count(truth, predicted)).collect::<Vec<_>>();
         return Ok(json_text(&json!({
@@ -37,6 +37,7 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
             "macro_f1": scores.macro_f1,
             "accuracy": scores.accuracy,
             "nll": scores.nll,
+            "ece": scores.ece,
             "per_class": scores.per_class,
             "confusion": (0..classes.len()).map(count).collect::<Vec<_>>(),
         })));
@@ -61,10 +62,11 @@ fn report(scores: &Scores, confusion: &Confusion, classes: &[String]) -> String 
         rows.push(vec![class.name.clone(), ratio(class.precision), ratio(class.recall), ratio(class.f1), class.support.to_string()]);
     }
     format!(
-        "macro F1  {:.4}\naccuracy  {:.4}\nNLL       {:.4} nats\n\n{}\n{}\n",
+        "macro F1  {:.4}\naccuracy  {:.4}\nNLL       {:.4} nats\nECE       {:.4}\n\n{}\n{}\n",
         scores.macro_f1,
         scores.accuracy,
         scores.nll,
+        scores.ece,
         columns(&rows),
         confusion.table(classes)
     )

@@ -71,19 +71,14 @@ impl Range {
     }
 }
 
-/// The segments of the network, numbered by their weights.
+/// The segments of the network, numbered by their layers.
 fn ranges(entry: &Entry, model: &Model) -> Vec<Range> {
     let mut layer = 0;
     let range = |Segment { kind, offset, filters, fan_in, .. }: Segment| {
+        layer += u32::from(kind.begins_layer());
         let (name, shape) = match kind {
-            SegmentKind::Weight => {
-                layer += 1;
-                (format!("weights {layer}"), format!("{filters}x{fan_in}"))
-            }
-            SegmentKind::Gain => {
-                layer += 1;
-                (format!("gains {layer}"), filters.to_string())
-            }
+            SegmentKind::Weight => (format!("weights {layer}"), format!("{filters}x{fan_in}")),
+            SegmentKind::Gain => (format!("gains {layer}"), filters.to_string()),
             SegmentKind::Bias => (format!("biases {layer}"), filters.to_string()),
             SegmentKind::Mean => (format!("means {layer}"), filters.to_string()),
             SegmentKind::Variance => (format!("variances {layer}"), filters.to_string()),

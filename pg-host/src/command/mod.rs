@@ -1,10 +1,15 @@
 //! The subcommands: typed options in, the text for stdout out. Each is one file; none parses arguments.
 
 mod data;
+mod device;
 mod eval;
+mod gradient;
 mod inspect;
 mod nets;
 mod predict;
+mod replay;
+mod start;
+mod study;
 mod train;
 
 use std::fmt::Write as _;
@@ -13,23 +18,29 @@ use std::io::Write as _;
 use pg_core::Shape;
 
 use crate::cli::Command;
-use crate::data::{CsvOptions, Dataset, find, is_name};
+use crate::data::{CsvOptions, Dataset, is_name};
 use crate::entry::Entry;
 use crate::failure::Failure;
-use crate::model::{Known, one_line};
+use crate::model::Known;
 use crate::options::DataOptions;
+use crate::parts::load;
 use crate::{bench, choose, target};
 
 /// Runs a command and returns what belongs on stdout.
 pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
     match command {
-        Command::Train(options) => train::run(networks, &options),
+        Command::Train(options) => train::go(networks, &options, None),
+        Command::Resume(options) => start::resume(networks, &options),
         Command::Eval(options) => eval::run(networks, &options),
         Command::Predict(options) => predict::run(networks, &options),
+        Command::Replay(options) => replay::run(networks, &options),
         Command::DataInspect(options) => data::inspect(networks, &options),
         Command::DataList { json } => data::list(json),
+        Command::Device(options) => device::run(&options),
         Command::Inspect(options) => inspect::run(networks, &options),
         Command::Nets { json } => Ok(nets::run(networks, json)),
+        Command::Study(command) => study::run(networks, &command),
+        Command::Gradient(options) => gradient::run(networks, &options),
         Command::Bench(options) => {
             options.check()?;
             say(&target::sentence());
@@ -42,17 +53,6 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
 /// A line on stderr; a stderr that is closed is no reason to stop.
 fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
-}
-
-/// Loads a data set; the names of its classes become single lines, as in a model file.
-fn load(options: &DataOptions) -> Result<Dataset, Failure> {
-    let mut data = find(&options.name, &options.csv)?;
-    if let Some(shape) = options.shape {
-        data = data.read_as(shape)?;
-    }
-    data.name = one_line(&data.name);
-    data.classes.iter_mut().for_each(|class| *class = one_line(class));
-    Ok(data)
 }
 
 /// The data set for a model: as asked for, or the bundled one that it was trained on; its labels become the model's classes.

@@ -5,20 +5,21 @@ use serde_json::json;
 use super::{columns, json_text};
 use crate::any_network::DEVICE_BATCH;
 use crate::entry::Entry;
+use crate::method::layers;
 use crate::progress::grouped;
 
 pub(super) fn run(networks: &[Entry], json: bool) -> String {
     if json {
         return json_text(&networks.iter().map(object).collect());
     }
-    let head = ["network", "family", "input", "classes", "parameters", "multiply-adds", "inference RAM", "folded", "training RAM"];
+    // 80 columns; the families are in the names.
+    let head = ["network", "input", "classes", "parameters", "MACs", "run", "folded", "train"];
     let mut rows = vec![head.map(String::from).to_vec()];
     for entry in networks {
         let sizes = entry.network().sizes();
-        let kilobytes = |bytes: usize| format!("{:.1} KiB", bytes as f64 / 1024.0);
+        let kilobytes = |bytes: usize| format!("{:.1}", bytes as f64 / 1024.0);
         rows.push(vec![
             entry.name().into(),
-            entry.family().into(),
             sizes.input.to_string(),
             sizes.outputs.to_string(),
             grouped((sizes.params - sizes.statistics) as u64),
@@ -29,9 +30,11 @@ pub(super) fn run(networks: &[Entry], json: bool) -> String {
         ]);
     }
     format!(
-        "{}\nRAM is that of a microcontroller: inference keeps the parameters and one sample's activations, folded the same with batch norms in\n\
-         the weights before them; training keeps parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever the\n\
-         population.\n",
+        "{}\nMACs: multiply-adds for one sample. Run, folded, train: KiB of RAM on a\n\
+         microcontroller. To run takes the parameters and one sample's activations,\n\
+         folded the same with batch norms in the weights before them; to train takes\n\
+         parameters, gradient, velocity, one member and a pass over {DEVICE_BATCH} samples, whatever\n\
+         the population.\n",
         columns(&rows)
     )
 }
@@ -45,6 +48,7 @@ fn object(entry: &Entry) -> serde_json::Value {
         "classes": sizes.outputs,
         "params": sizes.params - sizes.statistics,
         "statistics": sizes.statistics,
+        "layers": layers(&entry.network().segments()),
         "macs": sizes.macs,
         "inference_ram_bytes": sizes.inference_ram_bytes,
         "folded_inference_ram_bytes": sizes.folded_inference_ram_bytes,

@@ -6,53 +6,43 @@ use std::time::Instant;
 use anyhow::anyhow;
 use serde_json::json;
 
-use super::{invocation, json_text, load, quoted, say};
+use super::start::{self, Start};
+use super::{invocation, json_text, quoted, say};
 use crate::any_network::AnyNetwork;
+use crate::checkpoint::directory::Found;
+use crate::checkpoint::{Directory, Keeper};
 use crate::data::Samples;
 use crate::entry::Entry;
 use crate::evaluation;
+use crate::experiment::{self, Experiment};
 use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::metrics::Scores;
 use crate::model::Outcome;
 use crate::options::TrainOptions;
 use crate::output::check_writable;
-use crate::parts::{TEST_SHARE, divide, prepare};
+use crate::parts::TEST_SHARE;
 use crate::progress::{Progress, grouped, seconds};
-use crate::training::{End, Observer, Trained, train};
-use crate::{choose, interrupt, target};
+use crate::tally::Tally;
+use crate::training::{End, Observer, State, Trained};
+use crate::{choose, interrupt, target, training};
 
-pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, Failure> {
+/// Trains, from the beginning or from a checkpoint that was found.
+pub(super) fn go(networks: &[Entry], options: &TrainOptions, found: Option<(Directory, Found)>) -> Result<String, Failure> {
     options.check()?;
     if let Some(name) = &options.net {
         choose::by_name(networks, name)?;
     }
     spare_the_data(options)?;
     check_writable(&options.out).map_err(anyhow::Error::from)?;
-    let mut data = load(&options.data)?.checked()?;
-    let other = if options.data.shape.is_none() {
-        choose::other_reading(networks, options.net.as_deref(), data.shape, data.classes.len())?
-    } else {
-        None
-    };
-    if let Some(shape) = other {
-        say(&format!(
-            "{}: samples of {} are read as {shape}, as the network takes them; --as {} keeps them",
-            data.name, data.shape, data.shape
-        ));
-        data = data.read_as(shape)?;
+    let material = experiment::material(networks, options)?;
+    if let Some(note) = &material.note {
+        say(note);
     }
-    let divided = divide(data)?;
-    let (name, carved) = (divided.data.name.clone(), divided.carved);
-    let (shape, classes) = (divided.data.shape, divided.data.classes.len());
-    let entry = choose::for_data(networks, options.net.as_deref(), &name, shape, classes)?;
-    options.augmentation.check(shape).map_err(|error| Failure::Usage(format!("--augment: {error}")))?;
-    let prepared = prepare(divided, options.validation, options.seed)?;
-    let recipe = options.recipe();
+    let Experiment { entry, name, carved, prepared, recipe } = experiment::set_up(networks, options, material)?;
     let steps = recipe.steps_per_epoch(prepared.train.len()) as u64 * u64::from(recipe.epochs);
-    if steps > u64::from(u32::MAX) {
-        return Err(Failure::Usage(format!("{steps} steps are too many: choose fewer --epochs or a larger --batch")));
-    }
+    let resumed = found.is_some();
+    let start = Start::of(entry.network(), options, &recipe, &prepared, found)?;
     // Before the first line, so that who has read it may press Ctrl-C.
     interrupt::listen();
     say(&target::sentence());
@@ -60,23 +50,42 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
         let percent = TEST_SHARE * 100.0;
         say(&format!("{name} has no test part: {percent:.0} % of its samples are put aside, the same for every seed"));
     }
+    let steps_per_epoch = recipe.steps_per_epoch(prepared.train.len()) as u32;
+    let (first, first_passes) = (start.state.step, start.state.passes);
+    if resumed {
+        say(&format!(
+            "going on behind step {first} of {steps}, in epoch {} of {}",
+            (first / steps_per_epoch + 1).min(recipe.epochs),
+            recipe.epochs
+        ));
+    }
+    let epochs_done = u64::from(first / steps_per_epoch) * prepared.train.len() as u64;
+    let done = epochs_done + u64::from(first % steps_per_epoch) * recipe.batch as u64;
     let mut watcher = Watcher {
-        progress: Progress::start(recipe.epochs, prepared.train.len(), options.json),
+        progress: Progress::start(recipe.epochs, prepared.train.len(), done, options.json),
         network: entry.network(),
         validation: &prepared.validation,
         classes: &prepared.classes,
-        scores: None,
+        scores: start.validation,
+        keeper: start.keeper,
+        failing: false,
     };
     let started = Instant::now();
-    let trained = train(entry.network(), &recipe, &prepared.train, &mut watcher);
+    let trained = training::resume(entry.network(), &recipe, &prepared.train, start.state, &mut watcher);
     let elapsed = started.elapsed().as_secs_f64();
     watcher.progress.finish();
-    let validation = watcher.scores;
+    let Watcher { scores: validation, keeper, .. } = watcher;
     let path = options.out.display().to_string();
     let rho = if options.population > 0 { " or a smaller --rho" } else { "" };
     let diverged = |kept: String| {
-        let End::Diverged { epoch, step } = trained.end else { return Ok(()) };
-        let what = "the loss was no longer a finite number";
+        let (what, epoch, step) = match trained.end {
+            End::Complete | End::Stopped => return Ok(()),
+            End::Diverged { epoch, step } => ("the loss was no longer a finite number".into(), epoch, step),
+            End::Unstable { epoch, step } => {
+                let Tally { made, skipped } = trained.members;
+                (format!("the loss was no finite number for {skipped} of {made} members, more than 1 %,"), epoch, step)
+            }
+        };
         Err(anyhow!("{what} in step {step} of epoch {epoch}: try a smaller --rate{rho}; {kept}"))
     };
     if trained.steps == 0 {
@@ -95,12 +104,20 @@ pub(super) fn run(networks: &[Entry], options: &TrainOptions) -> Result<String, 
         stopped_after: (trained.end != End::Complete).then_some(trained.steps),
         scores: &format!("test_macro_f1={:.4} test_accuracy={:.4} test_samples={}", test.macro_f1, test.accuracy, prepared.test.len()),
     };
-    let bytes = outcome.save(&options.out)?;
+    let bytes = outcome.save(&options.out).map_err(|failure| match &keeper {
+        Some(keeper) if keeper.saved() == trained.steps => {
+            anyhow!("{failure}; the whole run is kept: `{} --out FILE` writes the model elsewhere", start::command(keeper)).into()
+        }
+        _ => failure,
+    })?;
     diverged(format!(
         "{path} holds the last parameters with a finite loss, after {} steps ({} of {} epochs done)",
         trained.steps, trained.epochs, options.epochs
     ))?;
-    let report = Report { options, entry, name, carved, trained, test, validation, elapsed, bytes, path };
+    let passes_per_s = (trained.passes - first_passes) as f64 / elapsed.max(1e-9);
+    let resumed = resumed.then_some(first);
+    let report =
+        Report { options, entry, name, carved, trained, resumed, keeper, steps, test, validation, elapsed, passes_per_s, bytes, path };
     let samples = [prepared.train.len(), prepared.validation.len(), prepared.test.len()];
     Ok(if options.json { report.json(samples) } else { report.text(samples) })
 }
@@ -126,6 +143,9 @@ struct Watcher<'a> {
     validation: &'a Samples,
     classes: &'a [String],
     scores: Option<Scores>,
+    keeper: Option<Keeper>,
+    /// Whether the last checkpoint could not be written.
+    failing: bool,
 }
 
 impl Observer for Watcher<'_> {
@@ -140,6 +160,19 @@ impl Observer for Watcher<'_> {
         }
         self.progress.epoch(number, loss_nats, self.scores.as_ref().map(|scores| scores.macro_f1));
     }
+
+    fn state(&mut self, state: &State, last: bool) {
+        let Some(keeper) = &mut self.keeper else { return };
+        let Some(kept) = keeper.keep(state, self.scores.as_ref(), last) else { return };
+        // A checkpoint is for the worst case only: that it cannot be written ends no run, and is said once.
+        if let Err(error) = &kept
+            && (last || !self.failing)
+        {
+            let goes_on = if last { "" } else { "; the training goes on and tries again" };
+            self.progress.say(&format!("{error}; the newest checkpoint is that of step {}{goes_on}", keeper.saved()));
+        }
+        self.failing = kept.is_err();
+    }
 }
 
 /// Everything that is reported of a run.
@@ -149,20 +182,22 @@ struct Report<'a> {
     name: String,
     carved: bool,
     trained: Trained,
+    /// The step that a run started from that was resumed.
+    resumed: Option<u32>,
+    keeper: Option<Keeper>,
+    /// The steps of the whole run.
+    steps: u64,
     test: Scores,
     validation: Option<Scores>,
     elapsed: f64,
+    passes_per_s: f64,
     bytes: usize,
     path: String,
 }
 
 impl Report<'_> {
-    fn passes_per_s(&self) -> f64 {
-        self.trained.passes as f64 / self.elapsed.max(1e-9)
-    }
-
     fn json(&self, [train, validation, test]: [usize; 3]) -> String {
-        json_text(&json!({
+        let mut report = json!({
             "data": self.name,
             "net": self.entry.name(),
             "options": self.options,
@@ -174,12 +209,18 @@ impl Report<'_> {
             "validation": self.validation,
             "train": {"loss_nats": self.trained.loss_nats},
             "seconds": self.elapsed,
-            "passes_per_s": self.passes_per_s(),
+            "passes_per_s": self.passes_per_s,
             "threads": self.trained.threads,
             "lanes": target::LANES,
             "hardware_fma": target::HARDWARE_FMA,
             "model": {"path": self.path, "bytes": self.bytes},
-        }))
+            "resumed_at_step": self.resumed,
+            "checkpoint": self.keeper.as_ref().map(|keeper| json!({"directory": keeper.path(), "step": keeper.saved()})),
+        });
+        if self.trained.members.skipped > 0 {
+            report["skipped_members"] = json!(self.trained.members.skipped);
+        }
+        json_text(&report)
     }
 
     fn text(&self, [train, _, test]: [usize; 3]) -> String {
@@ -191,25 +232,34 @@ impl Report<'_> {
             1 => format!("a population of one noisy copy, ρ = {}", options.rho),
             k => format!("a population of {k} noisy copies, ρ = {}", options.rho),
         };
-        let end = if trained.end == End::Stopped { format!(" (stopped, {} were asked for)", options.epochs) } else { String::new() };
+        let skipped = match trained.members {
+            Tally { skipped: 0, .. } => String::new(),
+            Tally { made, skipped } => format!(", {skipped} of {} members skipped", grouped(made)),
+        };
+        let epochs = match trained.end {
+            End::Stopped => format!("stopped after {} of {} epochs,", trained.epochs, options.epochs),
+            _ => format!("{} epochs", trained.epochs),
+        };
+        let since = self.resumed.map(|step| format!(" since step {step}")).unwrap_or_default();
         let worst = self.test.per_class.iter().min_by(|a, b| a.f1.total_cmp(&b.f1)).filter(|worst| worst.f1 < 1.0);
         let worst = worst.map(|worst| format!("worst class    `{}`, F1 {:.3} on {} samples\n", worst.name, worst.f1, worst.support));
         let validation = self.validation.as_ref().map(|scores| format!("validation F1  {:.4}\n", scores.macro_f1)).unwrap_or_default();
         format!(
             "{net} ({parameters} parameters) with {how}\n\
-             learnt from {train} samples of {name}: {epochs} epochs{end} in {time}, loss {loss:.4} nats, {passes} passes a second\n\n\
+             learnt from {train} samples of {name}: {epochs} in {time}{since}\n\
+             loss {loss:.4} nats, {passes} passes a second{skipped}\n\n\
              on {test} samples that it never saw\n\
-             macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\n{worst}{validation}\n\
+             macro F1       {f1:.4}\naccuracy       {accuracy:.4}\nNLL            {nll:.4} nats\nECE            {ece:.4}\n{worst}{validation}\n\
              wrote {path} ({bytes} bytes)\n\n{next}",
             net = self.entry.name(),
             name = self.name,
-            epochs = trained.epochs,
             time = seconds(self.elapsed),
-            passes = grouped(self.passes_per_s() as u64),
+            passes = grouped(self.passes_per_s as u64),
             loss = trained.loss_nats,
             f1 = self.test.macro_f1,
             accuracy = self.test.accuracy,
             nll = self.test.nll,
+            ece = self.test.ece,
             worst = worst.unwrap_or_default(),
             bytes = grouped(self.bytes as u64),
             next = self.next(),
@@ -232,12 +282,15 @@ impl Report<'_> {
             0 => (8, "the same with a population of noisy copies"),
             _ => (0, "the same without the population: plain SGD"),
         };
+        let on = self.keeper.as_ref().filter(|_| self.trained.end == End::Stopped);
+        let on = on.map(|keeper| (start::command(keeper), format!("goes on behind step {} of {}", keeper.saved(), self.steps)));
         let lines = [
             (format!("{me} eval {path}{given}"), "which classes it takes for which"),
             (format!("{me} train{given} --population {population}"), what),
         ];
+        let lines: Vec<_> = on.into_iter().chain(lines.map(|(line, what)| (line, what.into()))).collect();
         let width = lines.iter().map(|(line, _)| line.chars().count()).max().unwrap_or(0);
-        let lines = lines.map(|(line, what)| format!("  {line:width$}   # {what}\n"));
-        format!("next\n{}", lines.concat())
+        let lines: String = lines.iter().map(|(line, what)| format!("  {line:width$}   # {what}\n")).collect();
+        format!("next\n{lines}")
     }
 }

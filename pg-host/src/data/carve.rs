@@ -43,6 +43,26 @@ impl Samples {
     }
 }
 
+/// The seed of [`Samples::take`]: a constant, so that runs with different seeds learn from the same samples.
+const TAKEN_SEED: u64 = 0;
+
+impl Samples {
+    /// `count` of the samples, in their order: every class gives its share, rounded as in [`Samples::carve`]. The same on every machine.
+    ///
+    /// # Panics
+    /// If there are not that many.
+    pub fn take(&self, count: usize) -> Result<Samples, DataError> {
+        let share = count as f64 / self.len().max(1) as f64;
+        assert!(share <= 1.0, "{count} of {} samples", self.len());
+        if count == self.len() {
+            return Ok(self.clone());
+        }
+        // Every class keeps a sample on the first side: the larger one.
+        let taken = if share <= 0.5 { self.carve(share, TAKEN_SEED)?.1 } else { self.carve(1.0 - share, TAKEN_SEED)?.0 };
+        Ok(self.subset(&taken))
+    }
+}
+
 /// Fisher–Yates.
 fn shuffle(items: &mut [usize], random: &mut u64) {
     for last in (1..items.len()).rev() {
@@ -104,6 +124,17 @@ mod tests {
         assert_eq!(division(1), division(1));
         assert_ne!(division(1), division(2));
         assert_eq!(labelled(vec![0, 1, 0, 1, 0, 1, 0, 1]).carve(0.5, 1).unwrap().1, [0, 1, 2, 5], "golden: never edit");
+    }
+
+    #[test]
+    fn as_many_as_asked_for_are_taken_and_every_class_gives_its_share() {
+        let samples = labelled((0..1000).map(|i| if i < 600 { 0 } else { 1 + i % 4 }).collect());
+        for count in [1, 5, 33, 499, 500, 501, 950, 999, 1000] {
+            let taken = samples.take(count).unwrap();
+            assert_eq!(taken.len(), count);
+            let share = taken.counts(5)[0] as f64 / count as f64;
+            assert!((share - 0.6).abs() <= 1.0 / count as f64, "{share} of {count}");
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Data sets that a package of the operating system brings: known by name, found where the package puts them.
 //!
-//! Nothing is downloaded. `PG_DATA` names a directory that is looked into first.
+//! Nothing is downloaded. `PG_DATA` names a directory that is looked into first; what else lies there is known by name too.
 
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,13 @@ impl Installed {
         let data = directory::load_named(&directory, Some(names))?;
         Ok(Dataset { name: self.name.into(), ..data })
     }
+}
+
+/// The directory of that name in the directory that `PG_DATA` names: data of your own, known by name.
+pub(super) fn own(name: &str) -> Option<PathBuf> {
+    let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
+    let directory = PathBuf::from(std::env::var_os(VARIABLE)?).join(name);
+    (plain && directory.is_dir()).then_some(directory)
 }
 
 /// Loads the data set of that name, if there is one.

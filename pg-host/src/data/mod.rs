@@ -117,6 +117,8 @@ impl Samples {
 /// Finds a data set: the name of one that is bundled or that a package brings, a directory in MNIST's IDX form, that of CIFAR
 /// or SVHN, with NumPy arrays or with pictures in a folder for each class, an `.npz` archive, or a CSV file.
 ///
+/// Directories in the one that `PG_DATA` names are known by name too, where no path is called so.
+///
 /// A name wins over a path; write `./digits` for a directory of that name. Every file may be gzipped.
 pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataError> {
     let csv_only = |found: Result<Dataset, DataError>| match options {
@@ -126,7 +128,8 @@ pub fn find(name_or_path: &str, options: &CsvOptions) -> Result<Dataset, DataErr
     if let Some(found) = bundled::load(name_or_path).or_else(|| installed::load(name_or_path)) {
         return csv_only(found);
     }
-    let path = Path::new(name_or_path);
+    let own = installed::own(name_or_path).filter(|_| !Path::new(name_or_path).exists());
+    let path = own.as_deref().unwrap_or(Path::new(name_or_path));
     if path.is_dir() {
         csv_only(form::load(path))
     } else if arrays::has_npz_name(path) {

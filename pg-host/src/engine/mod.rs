@@ -7,18 +7,21 @@ mod serial;
 
 use pg_core::Network;
 use pg_core::loss::Loss;
-use pg_core::population::{Batch, Population, StepError};
+use pg_core::population::{BatchMode, Estimate, Population, Source, StepError};
 
 /// Computes the gradient of a step.
 pub trait Engine: Send {
-    /// Writes the population gradient of `step` at `parameters` over `batch` to `gradient` and returns the mean loss of the members.
+    /// Writes the population gradient of `step` at `parameters` over the samples of `source` to `gradient`.
     ///
     /// # Errors
-    /// When a loss is not finite; `gradient` is then spoilt.
+    /// When no loss or not all of the gradient is finite; `gradient` is then spoilt.
     ///
     /// # Panics
-    /// When the batch is larger than the engine was made for.
-    fn gradient(&mut self, step: u32, parameters: &[f32], batch: &Batch, gradient: &mut [f32]) -> Result<f32, StepError>;
+    /// When a member sees more samples than the engine was made for.
+    fn gradient(&mut self, step: u32, parameters: &[f32], source: &mut dyn Source, gradient: &mut [f32]) -> Result<Estimate, StepError>;
+
+    /// The most samples that it asks a source for at once, when its members see different samples.
+    fn at_once(&self) -> usize;
 
     /// How many threads it uses.
     fn threads(&self) -> usize;
@@ -29,11 +32,13 @@ pub trait Engine: Send {
 pub struct Task {
     /// The members and their noise.
     pub population: Population,
+    /// Steps of the run, for the schedule of the noise.
+    pub steps: u32,
     /// What is minimised.
     pub loss: Loss,
     /// The seed of the noise.
     pub seed: u64,
-    /// The most samples in a batch.
+    /// The most samples in a batch: those of a step, or with [`BatchMode::Fresh`] those of a member.
     pub batch: usize,
     /// Threads to use; 0 chooses: one for small steps, else one for each core.
     pub threads: usize,
@@ -42,20 +47,31 @@ pub struct Task {
 /// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings.
 const WORTH_THREADS: f64 = 50e6;
 
+/// A number of noise takes about as long as this many floating-point operations of a product.
+const NOISE: f64 = 80.0;
+
 impl Task {
-    /// Floating-point operations of a step, two for each multiply-add.
+    /// Floating-point operations of a step, two for each multiply-add, and its noise.
     fn flops<N: Network>(&self) -> f64 {
-        2.0 * N::TRAINING_MACS as f64 * self.batch as f64 * f64::from(self.population.members.max(1))
+        let draws = self.population.members.div_ceil(self.population.unit());
+        let passes = 2.0 * N::TRAINING_MACS as f64 * self.batch as f64 * f64::from(self.population.passes());
+        passes + NOISE * N::PARAMS as f64 * f64::from(draws)
     }
 
-    /// The number of threads that can be of use: no more than there are units of members to hand out.
+    /// The number of threads that can be of use: no more than there are passes to hand out.
     fn threads<N: Network>(&self) -> usize {
         let wanted = match self.threads {
             0 if self.flops::<N>() < WORTH_THREADS => 1,
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
         };
-        wanted.min(self.population.members.div_ceil(parallel::unit(&self.population)) as usize).max(1)
+        if self.population.is_side_by_side::<N>() {
+            // All members in one pass, shard after shard: there is nothing to hand out.
+            return 1;
+        }
+        let fresh = self.population.batch == BatchMode::Fresh;
+        let samples = self.batch * if fresh { self.population.members.max(1) as usize } else { 1 };
+        wanted.min(parallel::count::<N>(&self.population, samples)).max(1)
     }
 
     /// The engine for network `N`.
@@ -75,25 +91,48 @@ impl Task {
 mod tests {
     use pg_core::initialise::Initialise;
     use pg_core::loss::Targets;
-    use pg_core::perturbation::Distribution;
+    use pg_core::perturbation::{Distribution, Noise, ScaleRule};
+    use pg_core::population::{Batch, Combine, SHARD};
     use pg_core::zoo::{Mlp9x24x11, Mlp64x32x10};
 
     use super::*;
 
     /// The bits of the gradient and of the loss at the second step.
     fn bits<N: Network>(members: u32, antithetic: bool, samples: usize, threads: usize) -> (Vec<u32>, u32, usize) {
-        let population = Population { members, rho: 0.5, distribution: Distribution::Gaussian, antithetic };
-        let task = Task { population, loss: Loss::CrossEntropy { label_smoothing: 0.1 }, seed: 7, batch: samples, threads };
+        bits_of::<N>(Population { antithetic, ..Population::new(members, 0.5) }, samples, threads)
+    }
+
+    fn bits_of<N: Network>(population: Population, samples: usize, threads: usize) -> (Vec<u32>, u32, usize) {
+        let task = Task { population, steps: 2, loss: Loss::CrossEntropy { label_smoothing: 0.1 }, seed: 7, batch: samples, threads };
         let mut engine = task.engine::<N>();
         let mut parameters = vec![0.0; N::PARAMS];
         Initialise::AUTO.write::<N>(3, &mut parameters);
         let inputs: Vec<f32> = (0..samples * N::INPUT.len()).map(|i| (i % 29) as f32 / 29.0 - 0.3).collect();
         let labels: Vec<u16> = (0..samples).map(|i| (i * 7 % N::OUTPUTS) as u16).collect();
-        let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples };
+        let mut batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples };
         let mut gradient = vec![f32::NAN; N::PARAMS];
-        engine.gradient(0, &parameters, &batch, &mut gradient).unwrap();
-        let loss = engine.gradient(1, &parameters, &batch, &mut gradient).unwrap();
+        engine.gradient(0, &parameters, &mut batch, &mut gradient).unwrap();
+        let loss = engine.gradient(1, &parameters, &mut batch, &mut gradient).unwrap().loss;
         (gradient.iter().map(|g| g.to_bits()).collect(), loss.to_bits(), engine.threads())
+    }
+
+    #[test]
+    fn members_on_factors_have_the_same_bits_with_any_number_of_threads() {
+        for batch in [BatchMode::Shared, BatchMode::Split, BatchMode::Fresh] {
+            for combine in [Combine::Mean, Combine::Softmax { tau: 0.5 }] {
+                let mut population = Population { batch, combine, ..Population::new(5, 0.5) };
+                population.noise.distribution = Distribution::RankOne;
+                for samples in [7, 100] {
+                    let samples = if batch == BatchMode::Fresh { 5 * samples } else { samples };
+                    let one = bits_of::<Mlp64x32x10>(population, samples, 1);
+                    for threads in [2, 3] {
+                        let other = bits_of::<Mlp64x32x10>(population, samples, threads);
+                        assert!(one.0 == other.0 && one.1 == other.1, "{population:?} N={samples} T={threads}");
+                        assert_eq!(other.2 == 1, population.is_side_by_side::<Mlp64x32x10>());
+                    }
+                }
+            }
+        }
     }
 
     #[test]
@@ -105,22 +144,75 @@ mod tests {
                 for threads in [2, 3, 8] {
                     let other = bits::<Mlp64x32x10>(members, antithetic, samples, threads);
                     assert!(gradient == other.0 && loss == other.1, "K={members} {antithetic} N={samples} T={threads}");
-                    let pairs = members.div_ceil(if antithetic { 2 } else { 1 }) as usize;
-                    assert_eq!(other.2, threads.min(pairs).max(1));
+                    let passes = members.max(1) as usize * samples.div_ceil(SHARD);
+                    assert_eq!(other.2, threads.min(passes));
                 }
             }
         }
         assert_eq!(bits::<Mlp9x24x11>(6, true, 11, 1).0, bits::<Mlp9x24x11>(6, true, 11, 2).0);
     }
 
+    /// The bits of the gradient and of the loss, and members skipped, of a population with this network, these parameters and this batch.
+    fn of<N: Network>(population: Population, theta: &[f32], batch: Batch, threads: usize) -> Result<(Vec<u32>, u32, u32), StepError> {
+        let fresh = if population.batch == BatchMode::Fresh { population.members as usize } else { 1 };
+        let loss = Loss::CrossEntropy { label_smoothing: 0.0 };
+        let task = Task { population, steps: 4, loss, seed: 7, batch: batch.samples.div_ceil(fresh), threads };
+        let mut gradient = vec![f32::NAN; N::PARAMS];
+        let estimate = task.engine::<N>().gradient(1, theta, &mut { batch }, &mut gradient)?;
+        Ok((gradient.iter().map(|g| g.to_bits()).collect(), estimate.loss.to_bits(), estimate.skipped))
+    }
+
+    #[test]
+    fn every_mode_and_rule_gives_the_same_bits_for_any_number_of_threads() {
+        type N = Mlp9x24x11;
+        let mut parameters = vec![0.0; N::PARAMS];
+        Initialise::AUTO.write::<N>(3, &mut parameters);
+        for mode in [BatchMode::Shared, BatchMode::Split, BatchMode::Fresh] {
+            for combine in [Combine::Mean, Combine::Clean { lambda: 0.3 }, Combine::Softmax { tau: 0.1 }] {
+                for (members, samples) in [(1, 200), (2, 130), (3, 60), (5, 410), (9, 900), (6, 4)] {
+                    let samples = if mode == BatchMode::Fresh { samples * members } else { samples };
+                    let inputs: Vec<f32> = (0..samples * 9).map(|i| (i % 29) as f32 / 29.0 - 0.3).collect();
+                    let labels: Vec<u16> = (0..samples).map(|i| (i * 7 % 11) as u16).collect();
+                    let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples };
+                    let population = Population { batch: mode, combine, ..Population::new(members as u32, 0.5) };
+                    let expected = of::<N>(population, &parameters, batch, 1);
+                    assert!(expected.is_ok());
+                    for threads in [2, 3, 8] {
+                        assert!(of::<N>(population, &parameters, batch, threads) == expected, "{population:?} {samples} {threads}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn members_are_skipped_alike_by_any_number_of_threads() {
+        type N = Mlp9x24x11;
+        let mut parameters = vec![0.0; N::PARAMS];
+        Initialise::AUTO.write::<N>(3, &mut parameters);
+        let inputs: Vec<f32> = (0..70 * 9).map(|i| (i % 29) as f32 / 29.0 - 0.3).collect();
+        let labels: Vec<u16> = (0..70).map(|i| (i * 7 % 11) as u16).collect();
+        let batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples: 70 };
+        let mut skipped = 0;
+        // At some of these scales a few members overflow.
+        for rho in (0..40).map(|i| 3e17 * 1.1f32.powi(i)) {
+            let noise = Noise { scale: ScaleRule::Absolute, ..Noise::new(rho) };
+            let population = Population { noise, ..Population::new(9, rho) };
+            let expected = of::<N>(population, &parameters, batch, 1);
+            assert!(of::<N>(population, &parameters, batch, 2) == expected, "ρ = {rho}");
+            skipped += u32::from(expected.is_ok_and(|(_, _, skipped)| skipped > 0));
+        }
+        assert!(skipped > 0, "a step had a member to skip");
+    }
+
     #[test]
     fn a_loss_that_is_not_finite_is_an_error_in_every_engine() {
         for threads in [1, 2] {
-            let population = Population { members: 4, rho: 0.5, distribution: Distribution::Gaussian, antithetic: true };
-            let task = Task { population, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 1, threads };
+            let population = Population::new(4, 0.5);
+            let task = Task { population, steps: 1, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 1, threads };
             let mut engine = task.engine::<Mlp9x24x11>();
-            let batch = Batch { inputs: &[f32::NAN; 9], targets: Targets::Classes(&[0]), samples: 1 };
-            let result = engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &batch, &mut [0.0; Mlp9x24x11::PARAMS]);
+            let mut batch = Batch { inputs: &[f32::NAN; 9], targets: Targets::Classes(&[0]), samples: 1 };
+            let result = engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
             assert_eq!(result, Err(StepError::NonFiniteLoss));
         }
     }

@@ -3,7 +3,7 @@
 use std::marker::PhantomData;
 
 use pg_core::form::Samples;
-use pg_core::population::{Batch, Population, StepError, Workspace};
+use pg_core::population::{Estimate, Source, StepError, Workspace};
 use pg_core::{Network, Widest};
 
 use super::{Engine, Task};
@@ -24,7 +24,7 @@ impl<N: Network> Serial<N> {
         Self {
             task,
             scales: Memory::zeros(N::FILTERS),
-            weights: Memory::zeros(Population::weights_len::<N, Form>()),
+            weights: Memory::zeros(task.population.members_len::<N, Form>(task.batch)),
             workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)),
             network: PhantomData,
         }
@@ -32,13 +32,18 @@ impl<N: Network> Serial<N> {
 }
 
 impl<N: Network> Engine for Serial<N> {
-    fn gradient(&mut self, step: u32, parameters: &[f32], batch: &Batch, gradient: &mut [f32]) -> Result<f32, StepError> {
-        let Self { task: Task { population, loss, seed, .. }, scales, weights, .. } = self;
+    fn gradient(&mut self, step: u32, parameters: &[f32], source: &mut dyn Source, gradient: &mut [f32]) -> Result<Estimate, StepError> {
+        let Self { task: Task { population, loss, seed, steps, .. }, scales, weights, .. } = self;
+        let population = population.at(step, *steps);
         let mut workspace = Workspace::new::<N, Form>(self.task.batch, &mut self.workspace);
-        population.gradient::<N, Form>(loss, *seed, step, parameters, batch, scales, weights, &mut workspace, gradient)
+        population.gradient_of::<N, Form>(loss, *seed, step, parameters, source, scales, weights, &mut workspace, gradient)
     }
 
     fn threads(&self) -> usize {
         1
+    }
+
+    fn at_once(&self) -> usize {
+        self.task.batch
     }
 }

@@ -14,8 +14,13 @@
 //! ```
 #![allow(unsafe_code)]
 
+#[cfg(all(target_os = "none", target_abi = "eabihf"))]
+mod rows;
+
 use core::ops::{Add, Div, Mul, Neg, Sub};
 
+#[cfg(all(target_os = "none", target_abi = "eabihf"))]
+use pg_core::noise::SIGNS;
 use pg_core::{Lane, lane::Word};
 
 /// `a·b + c`, rounded once.
@@ -185,6 +190,73 @@ impl Lane for Fpu {
                 sum.0 = fused_multiply_add(row[k], x, sum.0);
             }
         }
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn multiply_add_tile(a: [&[f32]; 2], a_step: usize, b: &[f32], b_step: usize, depth: usize, sums: &mut [[Self; 8]; 2]) {
+        rows::multiply_add_tile(a, a_step, b, b_step, depth, sums);
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) {
+        let [first, second] = to;
+        let done = rows::multiply_eights(a, x, adds, [&mut *first, &mut *second]);
+        for (a, to) in a.into_iter().zip([first, second]) {
+            for (to, x) in to.iter_mut().zip(x.chunks_exact(8)).skip(done) {
+                let sum = a.iter().zip(x).fold(0.0, |sum, (&a, &x)| fused_multiply_add(a, x, sum));
+                *to = if adds { *to + sum } else { sum };
+            }
+        }
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn add_signs(scale: f32, signs: &[u8], from: &[f32], to: &mut [f32]) {
+        rows::add_signs(scale, signs, &SIGNS, from, to);
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn multiply_add_to(factor: f32, a: &[f32], to: &mut [f32]) {
+        let done = rows::multiply_add_to(factor, a, to);
+        to.iter_mut().zip(a).skip(done).for_each(|(to, &a)| *to = fused_multiply_add(factor, a, *to));
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn multiply_add_into(factor: f32, a: &[f32], b: &[f32], to: &mut [f32]) {
+        let done = rows::multiply_add_into(factor, a, b, to);
+        to.iter_mut().zip(a).zip(b).skip(done).for_each(|((to, &a), &b)| *to = fused_multiply_add(factor, a, b));
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn descend(rate: f32, dy: f32, x: &[f32], w: &mut [f32]) {
+        let done = rows::descend(rate, dy, x, w);
+        w.iter_mut().zip(x).skip(done).for_each(|(w, &x)| *w = fused_multiply_add(rate, fused_multiply_add(dy, x, 0.0), *w));
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn mirror(centre: &[f32], to: &mut [f32]) {
+        let done = rows::mirror(centre, to);
+        to.iter_mut().zip(centre).skip(done).for_each(|(to, &centre)| *to = centre - (*to - centre));
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn scale(factor: f32, to: &mut [f32]) {
+        let done = rows::scale(factor, to);
+        to.iter_mut().skip(done).for_each(|to| *to *= factor);
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn step(rate: f32, momentum: f32, gradient: &[f32], velocity: &mut [f32], parameters: &mut [f32]) {
+        let done = rows::step(rate, momentum, gradient, velocity, parameters);
+        for ((p, v), &g) in parameters.iter_mut().zip(velocity).zip(gradient).skip(done) {
+            *v = fused_multiply_add(momentum, *v, g);
+            *p = fused_multiply_add(rate, *v, *p);
+        }
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn add_squares(x: &[f32], sums: &mut [f32; 16]) {
+        let done = rows::add_squares(x, sums);
+        sums.iter_mut().zip(x.iter().skip(done)).for_each(|(sum, &x)| *sum = fused_multiply_add(x, x, *sum));
     }
     #[inline(always)]
     fn sqrt(self) -> Self {

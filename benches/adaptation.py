@@ -1,0 +1,114 @@
+"""Adaptation by `pg-host replay`: a model meets new speakers, writers or wearers, and learns from a few of their labelled samples.
+
+    python3 benches/adaptation.py PG_HOST vowel [OPTIONS OF replay]
+    python3 benches/adaptation.py PG_HOST digits --mnist8x8 DIRECTORY [OPTIONS OF replay]
+    python3 benches/adaptation.py PG_HOST hapt --hapt DIRECTORY --model FILE [OPTIONS OF replay]
+
+vowel: trained on speakers 0-7; each of 8-14 gives 33 labelled samples and is tested on the other 33. digits: trained on mnist8x8, 200 labelled
+samples of the bundled digits, tested on their test part. hapt: a model of windows of the phone fixed to the belt; each user gives 80 % of the windows
+with the phone worn as he likes, and is tested on the rest. Means over --sessions draws (10, 5, 5).
+"""
+import csv
+import gzip
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def pg(program, line):
+    done = subprocess.run([program, *line], capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(done.stderr)
+    return done.stdout
+
+
+def replay(program, model, data, samples, sessions, options):
+    line = ["replay", model, "--data", data, "--samples", str(samples), "--draw", "1", "--sessions", str(sessions), "--json", *options]
+    return json.loads(pg(program, line))
+
+
+def idx(path):
+    """The rows of an IDX file of bytes."""
+    raw = gzip.decompress(Path(path).read_bytes())
+    sizes = [int.from_bytes(raw[4 + 4 * i : 8 + 4 * i], "big") for i in range(raw[3])]
+    values, length = raw[4 + 4 * raw[3] :], len(raw[4 + 4 * raw[3] :]) // sizes[0]
+    return [list(values[i * length : (i + 1) * length]) for i in range(sizes[0])]
+
+
+def table(path, rows):
+    """A CSV file of rows whose last cell is the label."""
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([f"x{i}" for i in range(len(rows[0]) - 1)] + ["label"])
+        writer.writerows(rows)
+
+
+def speakers(program, folder):
+    """A model of speakers 0-7, and the file of each other speaker."""
+    model = f"{folder}/vowel.pg"
+    pg(program, ["train", "--data", "vowel", "--net", "mlp-9-24-11", "--out", model])
+    with open(ROOT / "pg-host/data/vowel/vowel.csv") as file:
+        rows = list(csv.reader(file))[1:]
+    names = ["hid", "hId", "hEd", "hAd", "hYd", "had", "hOd", "hod", "hUd", "hud", "hed"]
+    files = []
+    for speaker in range(8, 15):
+        path = f"{folder}/speaker{speaker}.csv"
+        table(path, [row[2:] + [names[int(row[1])]] for row in rows if int(row[0]) == speaker])
+        files.append((f"speaker {speaker}", path))
+    return model, files
+
+
+def vowel(program, folder, options):
+    model, files = speakers(program, folder)
+    return [(name, replay(program, model, path, 33, 10, options)) for name, path in files]
+
+
+def train_digits(program, folder, mnist):
+    """A model of other digits."""
+    model = f"{folder}/mnist.pg"
+    pg(program, ["train", "--data", mnist, "--net", "mlp-64-32-10", "--epochs", "4", "--out", model])
+    return model
+
+
+def digits(program, folder, options, mnist):
+    return [("digits", replay(program, train_digits(program, folder, mnist), "digits", 200, 5, options))]
+
+
+def hapt(program, folder, options, path, model):
+    values, labels, users = (idx(f"{path}/t10k-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1", "users-idx1"))
+    found = []
+    for user in sorted({user for [user] in users}):
+        mine = [window + label for window, label, [other] in zip(values, labels, users) if other == user]
+        data = f"{folder}/user{user}.csv"
+        table(data, mine)
+        found.append((f"user {user}", replay(program, model, data, int(0.8 * len(mine)), 5, ["--as", "3x1x64", *options])))
+    return found
+
+
+def main():
+    program, kind, *options = sys.argv[1:]
+    named = {}
+    for name in ("--mnist8x8", "--hapt", "--model"):
+        if name in options:
+            at = options.index(name)
+            named[name] = options[at + 1]
+            del options[at : at + 2]
+    with tempfile.TemporaryDirectory() as folder:
+        if kind == "vowel":
+            found = vowel(program, folder, options)
+        elif kind == "digits":
+            found = digits(program, folder, options, named["--mnist8x8"])
+        else:
+            found = hapt(program, folder, options, named["--hapt"], named["--model"])
+    for name, session in found:
+        print(f"{name:12} {100 * session['accuracy_before']:6.1f} % -> {100 * session['accuracy_after']:6.1f} %")
+    before, after = (100 * sum(session[key] for _, session in found) / len(found) for key in ("accuracy_before", "accuracy_after"))
+    print(f"{'mean':12} {before:6.1f} % -> {after:6.1f} %")
+
+
+if __name__ == "__main__":
+    main()

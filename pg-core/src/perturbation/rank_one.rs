@@ -1,0 +1,162 @@
+//! Rank-1 noise: `ε = diag(c)·s·tᵀ` for each matrix of weights, with c the scales of its filters and s, t random signs.
+//!
+//! A member needs no weights of its own: `(W + ε)·x = W·x + (c∘s)·(t·x)`, so its noise is one number for each filter and one for each
+//! incoming weight, its [factors](Factors), and several members can run side by side in one pass with the products of W in common. Each weight
+//! has the variance that full noise would give it. The gradient is taken with respect to W; c follows from W but is a constant inside a step,
+//! as with every other noise, and its part of the derivative is neglected.
+//!
+//! `tᵢ` is the sign at the address of weight i of the first filter, `s` of filter f the sign `FILTERS` groups and f elements on. Networks of
+//! dense layers, and of layers without weights, run on factors ([`Network::FACTORS`]); others, and noise that is not of rank 1 on the whole (the
+//! scale rule `weight`, biases, gains), get members with weights that agree to rounding.
+
+use super::scale::root;
+use super::{Distribution, Noise, ScaleRule};
+use crate::form::Form;
+use crate::lane::Lane;
+use crate::layers::SegmentKind;
+use crate::network::Network;
+use crate::noise::{GROUP, Stream};
+
+/// The group of the first filter's sign; elements do not come so far.
+const FILTERS: u32 = 1 << 31;
+
+/// The sign of filter number `filter` of the network.
+pub(super) fn filter_sign(stream: &Stream, filter: usize) -> f32 {
+    let mut signs = [0.0; GROUP];
+    stream.signs(FILTERS + (filter / GROUP) as u32, &mut signs);
+    signs[filter % GROUP]
+}
+
+/// Visits the signs from element `first` on, `visit(index, sign)` for `count` of them.
+fn visit_signs(stream: &Stream, first_group: u32, first: usize, count: usize, mut visit: impl FnMut(usize, f32)) {
+    let mut done = 0;
+    while done < count {
+        let (group, within) = ((first + done) / GROUP, (first + done) % GROUP);
+        let mut signs = [0.0; GROUP];
+        stream.signs(first_group + group as u32, &mut signs);
+        let length = (GROUP - within).min(count - done);
+        signs[within..][..length].iter().enumerate().for_each(|(i, &sign)| visit(done + i, sign));
+        done += length;
+    }
+}
+
+impl Noise {
+    /// Whether members of network `N` run on factors, without weights of their own.
+    pub const fn is_factored<N: Network>(&self) -> bool {
+        let whole = !self.targets.biases && !self.targets.gains && !matches!(self.scale, ScaleRule::Weight);
+        N::FACTORS > 0 && matches!(self.distribution, Distribution::RankOne) && whole
+    }
+
+    /// Writes the factors of a member, the first or the `second` of the pair that `stream` stands for: for each matrix of weights `t`, then
+    /// `c∘s`; `N::FACTORS` in all, factor e to `out[e · stride]`.
+    pub fn factors<N: Network, L: Lane>(&self, stream: &Stream, scales: &[f32], second: bool, stride: usize, out: &mut [f32]) {
+        let (mut next, mut filter, mut layer) = (0, 0, 0);
+        N::segments(&mut |segment| {
+            layer += u16::from(segment.kind.begins_layer());
+            if segment.kind != SegmentKind::Weight {
+                return;
+            }
+            let (filters, fan_in) = (segment.filters, segment.fan_in);
+            let out = &mut out[next * stride..];
+            if self.rho == 0.0 || !self.targets.take(segment.kind, layer) {
+                (0..fan_in + filters).for_each(|i| out[i * stride] = 0.0);
+            } else {
+                visit_signs(stream, 0, segment.offset, fan_in, |i, sign| out[i * stride] = sign);
+                // A draw of d signs has the norm √d.
+                let norm = if self.scale == ScaleRule::FilterExact { root::<L>(fan_in as f32) } else { 1.0 };
+                let side = if second { -1.0 } else { 1.0 } / norm;
+                let scales = &scales[filter..];
+                visit_signs(stream, FILTERS, filter, filters, |f, sign| out[(fan_in + f) * stride] = sign * side * scales[f]);
+            }
+            next += fan_in + filters;
+            filter += filters;
+        });
+    }
+}
+
+/// The factors of the members in a pass, as its layers read them: those of one layer begin at the front.
+#[derive(Clone, Copy, Debug)]
+pub struct Factors<'a> {
+    data: &'a [f32],
+    /// Whether each sample has factors of its own.
+    side_by_side: bool,
+}
+
+impl<'a> Factors<'a> {
+    /// Of one member, or with members in lanes of all: `[factor][F::WEIGHT]`.
+    pub const fn of_members(data: &'a [f32]) -> Self {
+        Self { data, side_by_side: false }
+    }
+
+    /// Of the member of each sample: `[factor][column]`, as activations lie.
+    pub const fn of_samples(data: &'a [f32]) -> Self {
+        Self { data, side_by_side: true }
+    }
+
+    /// Those behind the first `count` factors, which are those of the layer before.
+    pub(crate) fn behind<F: Form>(self, count: usize, columns: usize) -> Self {
+        let each = if self.side_by_side { columns * F::COLUMN } else { F::WEIGHT };
+        Self { data: &self.data[count * each..], ..self }
+    }
+
+    /// `y[r][j] += a[r]·u[j]` with `u[j] = Σₖ b[k]·x[k][j]`, summed in the order of k, for `columns` columns of vectors: what noise of rank 1
+    /// adds to a product. The factors `a` begin at number `rows.0`, `b` at `depth.0`; the second numbers are how many there are.
+    pub(crate) fn add_product<F: Form>(&self, rows: (usize, usize), depth: (usize, usize), columns: usize, x: &[f32], y: &mut [f32]) {
+        let mut column = 0;
+        while column < columns {
+            // Four chains at a time: one alone would be all latency.
+            column += match (columns - column, self.side_by_side) {
+                (4.., true) => self.columns::<F, 4, true>(rows, depth, column, columns, x, y),
+                (4.., false) => self.columns::<F, 4, false>(rows, depth, column, columns, x, y),
+                (_, true) => self.columns::<F, 1, true>(rows, depth, column, columns, x, y),
+                (_, false) => self.columns::<F, 1, false>(rows, depth, column, columns, x, y),
+            };
+        }
+    }
+
+    #[inline(always)]
+    fn columns<F: Form, const COLUMNS: usize, const SIDE_BY_SIDE: bool>(
+        &self,
+        rows: (usize, usize),
+        depth: (usize, usize),
+        column: usize,
+        columns: usize,
+        x: &[f32],
+        y: &mut [f32],
+    ) -> usize {
+        let stride = columns * F::COLUMN;
+        let factor = |index: usize, j: usize| match SIDE_BY_SIDE {
+            true => F::Value::load(&self.data[index * stride + (column + j) * F::COLUMN..][..F::COLUMN]),
+            false => F::weight(self.data, index),
+        };
+        let mut sums = [F::Value::default(); COLUMNS];
+        for k in 0..depth.1 {
+            let x = &x[k * stride + column * F::COLUMN..][..COLUMNS * F::COLUMN];
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = factor(depth.0 + k, j).mul_add(F::Value::load(&x[j * F::COLUMN..]), *sum);
+            }
+        }
+        for r in 0..rows.1 {
+            let y = &mut y[r * stride + column * F::COLUMN..][..COLUMNS * F::COLUMN];
+            for (j, (sum, y)) in sums.iter().zip(y.chunks_exact_mut(F::COLUMN)).enumerate() {
+                factor(rows.0 + r, j).mul_add(*sum, F::Value::load(y)).store(y);
+            }
+        }
+        COLUMNS
+    }
+}
+
+/// Gives the factors of a member to the samples in the columns or lanes `places` of `[factor][column]` factors, `element` `f32`s each.
+pub(crate) fn spread(factors: &[f32], places: core::ops::Range<usize>, element: usize, to: &mut [f32]) {
+    // Whole vectors where a member's samples fill them: a fill of unknown length is a call.
+    const EIGHT: usize = 8;
+    let length = places.len();
+    for (&factor, to) in factors.iter().zip(to.chunks_exact_mut(element)) {
+        let to = &mut to[places.clone()];
+        if length.is_multiple_of(EIGHT) {
+            to.chunks_exact_mut(EIGHT).for_each(|to| to.copy_from_slice(&[factor; EIGHT]));
+        } else {
+            to.iter_mut().for_each(|to| *to = factor);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The samples of a step, as an engine asks for them: a batch that all members share or divide, or a whole batch for each member.
+//!
+//! An epoch has as many steps in every mode. Where each member has batches of its own, it goes through all samples in an epoch, as the others
+//! do, in the same order from another place on: member k of K begins at the k-th K-th. They are gathered when they are asked for, so their
+//! memory is that of the members that run at once.
+
+use std::ops::Range;
+
+use pg_core::population::{Batch, BatchMode, Population, Source};
+
+use crate::augmentation::Gatherer;
+use crate::data::Samples;
+
+/// The samples of one step.
+pub struct Supply<'a> {
+    gatherer: &'a mut Gatherer,
+    seed: u64,
+    epoch: u32,
+    samples: &'a Samples,
+    place: Place<'a>,
+    /// What the gatherer holds, of the samples of the step.
+    held: Range<usize>,
+}
+
+/// Which samples they are.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    /// The order of all samples in the epoch.
+    order: &'a [u32],
+    /// The first of them that the step, or its first member, takes.
+    first: usize,
+    /// How many it takes.
+    count: usize,
+    /// Members with batches of their own; 1 without.
+    members: usize,
+}
+
+impl Place<'_> {
+    /// Sample `number` of the step.
+    fn index(&self, number: usize) -> u32 {
+        let Self { order, first, count, members } = self;
+        order[(order.len() * (number / count) / members + first + number % count) % order.len()]
+    }
+}
+
+impl<'a> Supply<'a> {
+    /// For a step of `population` in `epoch` that takes the samples `taken` of the epoch's `order`; each member with a batch of its own takes
+    /// as many.
+    pub fn new(
+        gatherer: &'a mut Gatherer,
+        population: &Population,
+        (seed, epoch): (u64, u32),
+        samples: &'a Samples,
+        order: &'a [u32],
+        taken: Range<usize>,
+    ) -> Self {
+        let members = if population.batch == BatchMode::Fresh { population.members.max(1) as usize } else { 1 };
+        let place = Place { order, first: taken.start, count: taken.len(), members };
+        Self { gatherer, seed, epoch, samples, place, held: 0..0 }
+    }
+}
+
+impl Source for Supply<'_> {
+    fn samples(&self) -> usize {
+        self.place.count * self.place.members
+    }
+
+    fn part(&mut self, wanted: Range<usize>, elements: usize, outputs: usize) -> Batch<'_> {
+        let Self { gatherer, seed, epoch, samples, place, held } = self;
+        if wanted.start < held.start || wanted.end > held.end {
+            *held = if place.members == 1 { 0..place.count } else { wanted.clone() };
+            gatherer.gather(*seed, *epoch, samples, held.clone().map(|number| place.index(number)));
+        }
+        gatherer.batch().part(wanted.start - held.start..wanted.end - held.start, elements, outputs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pg_core::Shape;
+    use pg_core::loss::Targets;
+
+    /// The labels of the parts that are asked for in every step of an epoch over 23 samples in batches of 5.
+    fn seen(mode: BatchMode, members: u32) -> Vec<Vec<u16>> {
+        let samples = Samples { inputs: (0..23).map(|i| i as f32).collect(), labels: (0..23).collect() };
+        let order: Vec<u32> = (0..23).map(|i| (i * 7 + 3) % 23).collect();
+        let population = Population { batch: mode, ..Population::new(members, 0.3) };
+        let mut gatherer = Gatherer::new("".parse().unwrap_or_default(), Shape::new(1, 1, 1), 10);
+        let mut seen = Vec::new();
+        for first in (0..23).step_by(5) {
+            let mut supply = Supply::new(&mut gatherer, &population, (1, 0), &samples, &order, first..23.min(first + 5));
+            let all = supply.samples();
+            for member in 0..population.running(all) {
+                let batch = supply.part(population.part(member, all), 1, 1);
+                let Targets::Classes(labels) = batch.targets else { panic!("classes") };
+                assert!(labels.len() == batch.samples && labels.iter().zip(batch.inputs).all(|(&label, &x)| f32::from(label) == x));
+                seen.push(labels.to_vec());
+            }
+        }
+        seen
+    }
+
+    #[test]
+    fn every_mode_takes_as_many_steps_and_a_member_with_batches_of_its_own_sees_every_sample_once_in_an_epoch() {
+        let mut all: Vec<u16> = seen(BatchMode::Shared, 1).concat();
+        assert_eq!(seen(BatchMode::Split, 3).concat(), all);
+        assert_eq!(seen(BatchMode::Fresh, 1).concat(), all);
+        all.sort_unstable();
+        assert_eq!(all, (0..23).collect::<Vec<_>>());
+        let fresh = seen(BatchMode::Fresh, 3);
+        assert_eq!(fresh.iter().map(Vec::len).collect::<Vec<_>>(), [[5; 3], [5; 3], [5; 3], [5; 3], [3; 3]].concat());
+        for member in 0..3 {
+            let mut own: Vec<u16> = fresh.iter().skip(member).step_by(3).flatten().copied().collect();
+            own.sort_unstable();
+            assert_eq!(own, all);
+        }
+        for step in fresh.chunks(3) {
+            let mut together = step.concat();
+            together.sort_unstable();
+            together.dedup();
+            assert_eq!(together.len(), step.concat().len(), "in a step no two see the same sample");
+        }
+    }
+}

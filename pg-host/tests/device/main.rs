@@ -1,0 +1,156 @@
+//! `device`, against a device in this process that is reached over TCP.
+
+mod fake;
+#[path = "../program/mod.rs"]
+mod program;
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use fake::Fake;
+use pg_core::link::{LinkError, Request, Retry};
+use pg_core::model_file::Model;
+use pg_host::device::{Buffers, Connection, DeviceError, open};
+use program::Program;
+use serde_json::Value;
+
+/// The program with a trained model, and a device with that model in its flash.
+fn with_device(hang_up_after: usize) -> (Program, String, Arc<Mutex<Fake>>) {
+    let program = Program::new();
+    program.trained();
+    let (port, device) = Fake::flashed(program.bytes("model.pg")).listen(hang_up_after);
+    (program, format!("device --port {port}"), device)
+}
+
+fn parameters(file: &[u8]) -> Vec<u32> {
+    Model::decode(file).unwrap().parameters.iter().map(f32::to_bits).collect()
+}
+
+#[test]
+fn info_says_who_the_device_is() {
+    let (program, device, _) = with_device(usize::MAX);
+    let info = program.json(&format!("{device} info"));
+    let inspected = program.json("inspect model.pg");
+    assert_eq!(info["fingerprint"], inspected["fingerprint"]);
+    let expected: [(&str, Value); 6] = [
+        ("firmware", "fake 1".into()),
+        ("parameters", 2410.into()),
+        ("classes", 10.into()),
+        ("samples", 50.into()),
+        ("largest_request_bytes", 300.into()),
+        ("protocol", 1.into()),
+    ];
+    expected.into_iter().for_each(|(name, value)| assert_eq!(info[name], value, "{name}"));
+    assert_eq!((&info["memory_bytes"]["parameters"], &info["status"]["activity"]), (&9640.into(), &"idle".into()));
+    let text = program.text(&format!("{device} info"));
+    assert!(text.contains("1x8x8 inputs, 10 classes, 2410 parameters") && text.contains("\nidle; step 0, loss -,"), "{text}");
+    assert!(program.text(&format!("{device} monitor")).starts_with("idle; step 0"));
+    assert_eq!(program.text(&format!("{device} self-test")), "3 of 3 known samples passed\n");
+}
+
+#[test]
+fn the_device_classifies_with_the_bits_of_predict() {
+    let (program, device, _) = with_device(usize::MAX);
+    let there = program.json(&format!("{device} infer --limit 30"));
+    let here = program.json("predict model.pg --limit 30 --bits");
+    for i in 0..30 {
+        assert_eq!((&there["predictions"][i]["bits"], &there["predictions"][i]["label"]), (&here[i]["bits"], &here[i]["label"]), "{i}");
+    }
+    let text = program.text(&format!("{device} infer --skip 5 --limit 2"));
+    assert_eq!(text.lines().count(), 3, "{text}");
+}
+
+#[test]
+fn it_learns_from_labelled_samples_is_pulled_and_goes_back_to_the_factory() {
+    let (program, device, fake) = with_device(usize::MAX);
+    let labelled = program.json(&format!("{device} label --part train --limit 40"));
+    assert_eq!((&labelled["samples"], fake.lock().unwrap().samples.len()), (&40.into(), 40));
+    let tuned = program.json(&format!("{device} tune --steps 60 --rate 0.02 --population 2"));
+    assert_eq!((&tuned["activity"], &tuned["step"], &tuned["steps_left"]), (&"idle".into(), &60.into(), &0.into()));
+    assert_eq!(program.json(&format!("{device} tune --steps 2"))["step"], 62, "with the options of the last time");
+    let scored = program.json(&format!("{device} eval"));
+    assert!(scored["right"].as_u64().unwrap() >= 38 && scored["samples"] == 40, "{scored}");
+    assert_eq!(program.text(&format!("{device} save")), "saved as state 1\n");
+
+    program.text(&format!("{device} pull model.pg"));
+    let pulled = program.bytes("pulled.pg");
+    let on_device: Vec<u32> = fake.lock().unwrap().parameters.iter().map(|number| number.to_bits()).collect();
+    assert_eq!(parameters(&pulled), on_device);
+    assert_ne!(parameters(&pulled), parameters(&program.bytes("model.pg")));
+    assert!(program.text("inspect pulled.pg").contains("device_step=62"));
+    assert!(program.json("eval pulled.pg")["macro_f1"].as_f64().unwrap() > 0.8);
+
+    assert_eq!(program.json(&format!("{device} forget 10"))["step"], 62);
+    assert_eq!(fake.lock().unwrap().samples.len(), 30);
+    program.text(&format!("{device} reset"));
+    program.text(&format!("{device} pull model.pg --out factory.pg"));
+    assert_eq!(parameters(&program.bytes("factory.pg")), parameters(&program.bytes("model.pg")));
+    program.text(&format!("{device} push pulled.pg"));
+    let on_device: Vec<u32> = fake.lock().unwrap().parameters.iter().map(|number| number.to_bits()).collect();
+    assert_eq!(parameters(&pulled), on_device);
+}
+
+#[test]
+fn a_line_that_breaks_again_and_again_is_opened_again() {
+    let (program, device, fake) = with_device(2_000);
+    program.text("train --net mlp-64-32-10 --population 0 --epochs 2 --seed 9 --out other.pg");
+    program.text(&format!("{device} push other.pg"));
+    program.text(&format!("{device} label --limit 45"));
+    program.text(&format!("{device} pull model.pg"));
+    assert_eq!(parameters(&program.bytes("pulled.pg")), parameters(&program.bytes("other.pg")));
+    assert_eq!(fake.lock().unwrap().samples.len(), 45, "each sample once");
+}
+
+#[test]
+fn what_the_device_refuses_is_one_sentence() {
+    let (program, device, fake) = with_device(usize::MAX);
+    let refusal = |line: &str| program.refusal(&format!("{device} {line}"));
+    assert_eq!(refusal("tune --steps 5"), ("the device has no sample for this: label some first".into(), 1));
+    assert_eq!(refusal("tune --steps 0"), ("--steps must be 1 or more".into(), 2));
+    let kept = "the device has kept no parameters to go back to: hold samples out, and tune, before";
+    assert_eq!(refusal("roll-back"), (kept.into(), 1));
+    let (sentence, code) = refusal("label --limit 60");
+    assert_eq!(
+        (sentence.as_str(), code),
+        ("after 50 of 60 samples: the device is full with 50 samples: tune with these, or forget some", 1)
+    );
+    let (sentence, _) = refusal("infer --data vowel");
+    assert!(sentence.ends_with("inputs, and the device's network takes 1x8x8"), "{sentence}");
+    program.text("train --data vowel --epochs 1 --out vowel.pg");
+    let before = fake.lock().unwrap().parameters.clone();
+    let (sentence, _) = refusal("push vowel.pg");
+    assert!(sentence.starts_with("the device runs another network (fingerprint "), "{sentence}");
+    assert!(refusal("pull vowel.pg").0.starts_with("vowel.pg is of another network than the device's ("));
+    assert_eq!(fake.lock().unwrap().parameters, before);
+    program.write("half.csv", (0..4).map(|i| format!("{}{i}\n", "0.5,".repeat(64))).collect::<String>());
+    let (sentence, _) = refusal("label --data half.csv --as 1x8x8 --part all");
+    let expected = "after 0 of 4 samples: sample 0 has the value 0.5, and the device keeps whole numbers from 0 to 255: use firmware that \
+                    keeps floating-point numbers";
+    assert_eq!(sentence, expected);
+}
+
+#[test]
+fn a_port_that_is_not_there_is_one_sentence() {
+    let program = Program::new();
+    // Port 1 of this machine is nobody's.
+    let (sentence, code) = program.refusal("device --port tcp:127.0.0.1:1 info");
+    assert!(sentence.starts_with("tcp:127.0.0.1:1 cannot be reached: ") && code == 1, "{sentence}");
+    let (sentence, _) = program.refusal("device --port tcp:nonsense info");
+    assert!(sentence.starts_with("tcp:nonsense cannot be reached: "), "{sentence}");
+    let (sentence, _) = program.refusal("device --port /dev/nothing-here info");
+    assert!(sentence.starts_with("/dev/nothing-here cannot be opened: "), "{sentence}");
+    assert_eq!(program.refusal("device info").1, 2);
+}
+
+#[test]
+fn a_device_that_does_not_answer_is_given_up() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut line = open(&format!("tcp:{}", listener.local_addr().unwrap()), 1).unwrap();
+    let mut buffers = Buffers::new();
+    let retry = Retry { first_ms: 10, longest_ms: 20, attempts: 3 };
+    let mut connection = Connection::new(&mut *line, 1, retry, &mut buffers);
+    let started = std::time::Instant::now();
+    let error = connection.ask(&Request::Hello, |_| Some(())).unwrap_err();
+    assert!(matches!(error, DeviceError::Link(LinkError::Silent)), "{error}");
+    assert!(started.elapsed() < Duration::from_secs(5));
+}
