@@ -26,7 +26,7 @@ fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print("ram", BOARD);
     session().unwrap_or_else(|reason| {
-        console::report(&*reason);
+        console::report(reason);
         console::end(false)
     });
     console::end(true)
