@@ -84,7 +84,8 @@ fn every_network_has_the_gradient_of_finite_differences_and_the_same_bits_in_eve
             tested.insert(check::<zoo::$network>());
         )*};
     }
-    networks!(Mlp64x64x32x10 Mlp64x32x10 Mlp784x128x10 Mlp9x24x11);
+    networks!(Mlp64x64x32x10 Mlp64x64x32x10Norm Mlp64x64x32x10Dropout Mlp64x128x64x10 Mlp64x32x10 Mlp9x24x11 Mlp192x32x6);
+    networks!(Mlp784x128x10 Mlp784x128x10Norm Mlp784x128x10Dropout);
     networks!(Lenet28 Lenet32 Resnet28 Resnet32 Mobilenet28 Mobilenet32 Densenet28 Densenet32 Shufflenet28 Shufflenet32);
     networks!(Conv1d3x64 Conv1d6x128);
     for entry in pg_host::zoo() {

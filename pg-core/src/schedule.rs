@@ -42,12 +42,11 @@ impl Schedule {
     /// The factor of the rate at `step` of `steps`, in [0, 1].
     pub fn factor(self, step: u32, steps: u32) -> f32 {
         let warm = self.warmup * steps as f32;
-        let rise = (step as f32 + 1.0) / warm;
+        let rise = (step as f32 + 1.0) / (warm + 1.0);
         if rise < 1.0 {
             return rise;
         }
-        let (step, steps) = if self.warmup > 0.0 { (step as f32 - warm + 1.0, steps as f32 - warm) } else { (step as f32, steps as f32) };
-        self.course.factor(step.max(0.0) / steps)
+        self.course.factor((step as f32 - warm).max(0.0), steps as f32 - warm)
     }
 }
 
@@ -57,8 +56,9 @@ fn half_cosine(done: f32) -> f32 {
 }
 
 impl Course {
-    /// The factor when the part `done` of the course, in [0, 1], is done.
-    fn factor(self, done: f32) -> f32 {
+    /// The factor at `step` of the `steps` of the course.
+    fn factor(self, step: f32, steps: f32) -> f32 {
+        let done = step / steps;
         match self {
             Course::Constant => 1.0,
             // A little more than done, for parts that no f32 is: a third three times is one.
@@ -66,9 +66,14 @@ impl Course {
             Course::Exponential { end } => libm::powf(end, done),
             Course::Cosine => half_cosine(done),
             Course::OneCycle => {
-                const RISE: f32 = 0.3;
+                // The steps of the highest and of the lowest rate, as PyTorch counts them.
+                let (top, end) = (0.3 * steps - 1.0, steps - 1.0);
                 let between = |from: f32, to: f32, done: f32| to + (from - to) * half_cosine(done);
-                if done < RISE { between(1.0 / 25.0, 1.0, done / RISE) } else { between(1.0, 1.0 / 25e4, (done - RISE) / (1.0 - RISE)) }
+                if step < top {
+                    between(1.0 / 25.0, 1.0, step / top)
+                } else {
+                    between(1.0, 1.0 / 25e4, ((step - top) / (end - top)).min(1.0))
+                }
             }
         }
     }
@@ -104,16 +109,16 @@ mod tests {
     #[test]
     fn one_cycle_rises_to_the_full_rate_and_falls_to_nothing() {
         assert!((factor(Course::OneCycle, 0) - 0.04).abs() < 1e-6);
-        assert!((factor(Course::OneCycle, 30) - 1.0).abs() < 1e-5);
+        assert!((factor(Course::OneCycle, 29) - 1.0).abs() < 1e-5);
         assert!(factor(Course::OneCycle, 99) < 2e-3);
     }
 
     #[test]
     fn a_warm_up_rises_in_a_line_and_hands_over_at_the_full_rate() {
         let schedule = Schedule { course: Course::Cosine, warmup: 0.1 };
-        for step in 0..9 {
-            assert!((schedule.factor(step, 100) - (step + 1) as f32 / 10.0).abs() < 1e-6, "{step}");
+        for step in 0..10 {
+            assert!((schedule.factor(step, 100) - (step + 1) as f32 / 11.0).abs() < 1e-6, "{step}");
         }
-        assert!(schedule.factor(9, 100) > 0.999 && schedule.factor(99, 100) < 2e-3);
+        assert!(schedule.factor(10, 100) > 0.999 && schedule.factor(99, 100) < 2e-3);
     }
 }
