@@ -9,15 +9,17 @@
 //! 3. the input gradient of a stride is split by phase: inputs of one phase see every stride-th tap, and nothing multiplies a zero;
 //! 4. the weight gradient's sums are vectors, too: lanes (samples) are partial sums in the order of [`sum`](super::sum), folded once.
 //!    Tiles are output channels × input channels of one tap, and a row of dy serves many taps while it is near;
-//! 5. one sample alone, as a microcontroller has it, leaves no vectors to run along. What a place sees is copied to a row, with zeros beyond the
-//!    border; the row is a dense layer's input for all output channels ([`Lane::multiply_add_rows`]). The order of the terms is the same.
+//! 5. one sample alone, as a microcontroller has it, leaves no vectors to run along. Where the window moves by one, eight neighbouring places are
+//!    the columns of a small product, a row of taps times a row of the input ([`Lane::multiply_add_tile`]). What any other place sees is copied
+//!    to a row, with zeros beyond the border, which is a dense layer's input for all output channels ([`Lane::multiply_add_rows`]). The order of
+//!    the terms is the same.
 //!
 //! Tried and dropped: nothing yet that deserves a line.
 
 use super::sum::{add_members, bias_gradient, fold_lanes};
 use super::window::{Axis, Plane};
 use crate::form::Form;
-use crate::lane::{Lane, PARTIAL};
+use crate::lane::{EIGHT, Lane, PARTIAL};
 use crate::layers::Pass;
 
 /// The sizes of a convolution; channels are those of one group.
@@ -139,24 +141,34 @@ impl Convolution {
     fn forward_one<L: Lane>(&self, plane: &Plane, weights: &[f32], biases: &[f32], x: &[f32], y: &mut [f32], patch: &mut [f32]) {
         let (fan_in, kernel) = (self.fan_in(), [plane.y.kernel, plane.x.kernel]);
         let patch = &mut patch[..fan_in];
+        // The places that see all taps of a row, when neighbours see neighbours.
+        let inside = if plane.x.stride == 1 { plane.x.inside() } else { 0..0 };
         for oy in 0..plane.y.output {
             let ys = plane.y.taps(oy);
-            for ox in 0..plane.x.output {
+            let mut ox = 0;
+            while ox < plane.x.output {
                 let xs = plane.x.taps(ox);
+                let together = inside.start <= ox && ox + EIGHT <= inside.end;
                 let seen = Seen {
                     x,
                     first: plane.y.seen(oy, ys.start) * plane.x.input + plane.x.seen(ox, xs.start),
                     tap: ys.start * kernel[1] + xs.start,
-                    count: [self.inputs, ys.len(), xs.len()],
+                    count: [self.inputs, ys.len(), xs.len() + if together { EIGHT - 1 } else { 0 }],
                     x_steps: [plane.inputs(), plane.x.input],
                     tap_steps: [plane.taps(), kernel[1]],
                 };
+                let y = &mut y[oy * plane.x.output + ox..];
+                if together {
+                    eight_places::<L>(weights, biases, &seen, y, plane.outputs());
+                    ox += EIGHT;
+                    continue;
+                }
+                ox += 1;
                 let border = [ys.len(), xs.len()] != kernel;
                 if border {
                     patch.fill(0.0);
                 }
                 seen.for_runs(|tap, run| patch[tap..].iter_mut().zip(run).for_each(|(to, x)| *to = *x));
-                let y = &mut y[oy * plane.x.output + ox..];
                 products::<L>(weights, biases, patch, y, plane.outputs());
                 if border {
                     // A zero that is not there can change nothing but the sign of a zero, or make NaN of infinity: such sums are taken again.
@@ -363,6 +375,25 @@ impl Seen<'_> {
             sum = row[tap..].iter().zip(run).fold(sum, |sum, (&w, &x)| L::splat(w).mul_add(L::splat(x), sum));
         });
         sum.lane(0)
+    }
+}
+
+/// `y[o·step + place] = b[o] + Σ w[o][tap]·x[tap + place]` for eight neighbouring places and all outputs, two at a time. A row that is seen is seven
+/// numbers longer than the taps.
+#[inline(never)]
+fn eight_places<L: Lane>(weights: &[f32], biases: &[f32], seen: &Seen, y: &mut [f32], step: usize) {
+    let fan_in = weights.len() / biases.len();
+    for o in (0..biases.len()).step_by(2) {
+        // A last row without another is computed twice.
+        let pair = [o, (o + 1).min(biases.len() - 1)];
+        let rows = pair.map(|o| &weights[o * fan_in..][..fan_in]);
+        let mut sums = pair.map(|o| [L::splat(biases[o]); EIGHT]);
+        seen.for_runs(|tap, run| {
+            L::multiply_add_tile(rows.map(|row| &row[tap..]), 1, run, 1, run.len() + 1 - EIGHT, &mut sums);
+        });
+        for (o, sums) in pair.into_iter().zip(sums) {
+            y[o * step..][..EIGHT].iter_mut().zip(sums).for_each(|(y, sum)| *y = sum.lane(0));
+        }
     }
 }
 
