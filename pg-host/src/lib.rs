@@ -10,11 +10,10 @@
 //! ```
 //!
 //! The modules, in the order in which to read them: [`cli`], [`options`] and [`method`] say what is asked for, [`data`] and [`parts`] bring the samples,
-//! [`entry`] and [`any_network`] the networks, [`augmentation`], [`supply`], [`training`], [`tally`] and [`engine`] train, [`checkpoint`] keeps a run, [`evaluation`] and [`metrics`] judge, [`model`] and
-//! [`output`] write; [`experiment`] puts them together, [`study`] compares ways to train.
+//! [`augmentation`], [`supply`], [`training`] and [`tally`] train, [`checkpoint`] keeps a run, [`evaluation`] and [`metrics`] judge, [`model`] and
+//! [`output`] write; [`experiment`] puts them together, [`study`] compares ways to train. Networks and their gradients come from [`pg_engine`].
 #![forbid(unsafe_code)]
 
-pub mod any_network;
 pub mod augmentation;
 pub mod bench;
 pub mod checkpoint;
@@ -22,14 +21,11 @@ pub mod choose;
 pub mod cli;
 pub mod data;
 pub mod device;
-pub mod engine;
-pub mod entry;
 pub mod evaluation;
 pub mod experiment;
 pub mod failure;
 pub mod gradient_quality;
 pub mod interrupt;
-pub mod memory;
 pub mod method;
 pub mod metrics;
 pub mod model;
@@ -38,9 +34,7 @@ pub mod output;
 pub mod page;
 pub mod parts;
 pub mod plots;
-pub mod profile;
 pub mod progress;
-pub mod replay;
 pub mod sheet;
 pub mod statistics;
 pub mod study;
@@ -64,7 +58,7 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-pub use entry::{Entry, zoo};
+pub use pg_engine::{Entry, any_network, engine, entry, memory, profile, session, zoo};
 
 use cli::NoCommand;
 use failure::Failure;

@@ -18,7 +18,7 @@ use crate::data::{CsvOptions, last_part};
 use crate::failure::Failure;
 use crate::method::MethodOptions;
 use crate::model::one_line;
-use crate::replay::{BATCHES, MOST_SAMPLES as MOST_RING};
+use crate::session::{BATCHES, MOST_SAMPLES as MOST_RING};
 use crate::study::Shard;
 use crate::training::Recipe;
 
@@ -355,10 +355,12 @@ pub struct DataInspectOptions {
 pub struct BenchOptions {
     /// The networks' names; empty for the usual ones.
     pub nets: Vec<String>,
-    /// Samples in a step; without it those that are usual for the network.
-    pub batch: Option<usize>,
-    /// Members; without it none and eight.
-    pub population: Option<u32>,
+    /// Samples in a step; empty for those that are usual for the network.
+    pub batches: Vec<usize>,
+    /// Members; empty for none and eight.
+    pub populations: Vec<u32>,
+    /// Threads.
+    pub threads: Vec<usize>,
     /// The distribution of the noise.
     pub noise: Distribution,
     /// Which samples a member sees.
@@ -367,6 +369,8 @@ pub struct BenchOptions {
     pub seconds: f64,
     /// Time each layer too.
     pub layers: bool,
+    /// Where to write the page.
+    pub html: Option<PathBuf>,
     /// Print one JSON object.
     pub json: bool,
 }
@@ -566,10 +570,15 @@ impl DataInspectOptions {
 impl BenchOptions {
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<(), Failure> {
-        let batch = self.batch.unwrap_or(1);
-        need((1..=MOST_SAMPLES).contains(&batch), "batch", "between 1 and 1048576 samples", batch)?;
-        let population = self.population.unwrap_or(0);
-        need(population <= MOST_MEMBERS, "population", "between 0 and 4096", population)?;
+        for &batch in &self.batches {
+            need((1..=MOST_SAMPLES).contains(&batch), "batch", "between 1 and 1048576 samples", batch)?;
+        }
+        for &population in &self.populations {
+            need(population <= MOST_MEMBERS, "population", "between 0 and 4096", population)?;
+        }
+        for &threads in &self.threads {
+            need((1..=MOST_THREADS).contains(&threads), "threads", "between 1 and 256", threads)?;
+        }
         need(self.seconds > 0.0 && self.seconds <= 3600.0, "seconds", "above 0 and at most 3600", self.seconds)
     }
 }

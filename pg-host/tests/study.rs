@@ -79,6 +79,7 @@ fn a_study_runs_once_and_a_second_call_makes_nothing() {
     for part in [
         "digits, mlp-64-32-10: on the test part",
         "population − sgd",
+        "Mean rank of the arms on validation samples, 2 cells, 1 is best",
         "vowel, mlp-9-24-11: noise ρ",
         "plain",
         "--rate 0.",
@@ -329,7 +330,7 @@ fn ctrl_c_keeps_every_complete_run_and_the_same_command_goes_on() {
 fn every_preset_can_be_planned_and_the_quick_one_is_a_study_file() {
     let program = Program::new();
     let list = program.text("study presets");
-    for name in ["quick", "ablation", "axes", "headline"] {
+    for name in ["quick", "ablation", "axes", "defaults", "headline"] {
         assert!(list.contains(name));
         let text = program.text(&format!("study presets {name}"));
         let study = pg_host::study::file::Study::parse(&text, name).unwrap();

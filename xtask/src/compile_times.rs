@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The list of networks, a line each: `Entry::new::<zoo::Lenet28>("lenet-28", "lenet"),`.
-const LIST: &str = "pg-host/src/entry.rs";
+const LIST: &str = "pg-host/engine/src/entry.rs";
 
 /// Prints the table.
 pub fn table() -> Result<()> {

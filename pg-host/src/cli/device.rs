@@ -6,7 +6,9 @@ use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
 use pg_core::link::{self, Noise, Options};
 
-use super::{Command, Reading, part};
+use super::Command;
+use super::data::Reading;
+use super::model::part;
 use crate::device::{Action, DeviceOptions, Picked};
 
 #[derive(Args)]

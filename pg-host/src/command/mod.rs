@@ -23,6 +23,7 @@ use crate::entry::Entry;
 use crate::failure::Failure;
 use crate::model::Known;
 use crate::options::DataOptions;
+use crate::output::{check_writable, write_atomically};
 use crate::parts::load;
 use crate::{bench, choose, target};
 
@@ -44,7 +45,14 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
         Command::Bench(options) => {
             options.check()?;
             say(&target::sentence());
+            if let Some(page) = &options.html {
+                check_writable(page).map_err(anyhow::Error::from)?;
+            }
             let report = bench::run(networks, &options)?;
+            if let Some(page) = &options.html {
+                write_atomically(page, bench::html(&report).as_bytes()).map_err(anyhow::Error::from)?;
+                say(&format!("wrote {}", page.display()));
+            }
             Ok(if options.json { json_text(&serde_json::json!(report)) } else { report.to_string() })
         }
     }

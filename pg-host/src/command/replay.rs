@@ -16,7 +16,7 @@ use crate::failure::Failure;
 use crate::model::{Known, ModelFile};
 use crate::options::{Part, ReplayOptions};
 use crate::parts::{normalise, select};
-use crate::replay::{Session, Tuned};
+use crate::session::{Session, Tuned};
 
 /// A session that was run, with the accuracies on the test samples.
 struct Run {
@@ -94,7 +94,8 @@ fn one(known: &Known, options: &ReplayOptions, session: u32, labelled: &Samples,
     let session_of = Session {
         parameters: &known.parameters,
         normalisation: known.model.normalisation,
-        samples: labelled,
+        inputs: &labelled.inputs,
+        labels: &labelled.labels,
         settings,
         batch: options.batch,
         steps: options.steps,

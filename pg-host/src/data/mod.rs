@@ -181,9 +181,12 @@ fn file_of(directory: &Path, name: &str) -> Option<PathBuf> {
     [directory.join(name), directory.join(format!("{name}.gz"))].into_iter().find(|path| path.is_file())
 }
 
+/// How gzip begins.
+pub(crate) const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// Unpacks `bytes` if they begin as gzip does; the name of the file is for the error.
-fn unpack(file: &str, bytes: Vec<u8>) -> Result<Vec<u8>, DataError> {
-    if !bytes.starts_with(&[0x1f, 0x8b]) {
+pub(crate) fn unpack(file: &str, bytes: Vec<u8>) -> Result<Vec<u8>, DataError> {
+    if !bytes.starts_with(&GZIP) {
         return Ok(bytes);
     }
     let mut unpacked = Vec::new();

@@ -13,7 +13,7 @@ pub struct Preset {
 }
 
 /// All of them, the quickest first.
-pub const PRESETS: [Preset; 4] = [
+pub const PRESETS: [Preset; 5] = [
     Preset {
         name: "quick",
         summary: "a first look in some seconds: SGD, a population and SAM on the digits",
@@ -26,8 +26,13 @@ pub const PRESETS: [Preset; 4] = [
     },
     Preset {
         name: "axes",
-        summary: "the gain against training length, model size, learning rate, data size, ρ and K, on the digits",
+        summary: "the gain against training length, model size, learning rate, data size, ρ and K, on two sets of digits",
         text: include_str!("../../presets/axes.toml"),
+    },
+    Preset {
+        name: "defaults",
+        summary: "members, noise, batch modes and schedules side by side, ranked over five data sets: how the defaults were chosen",
+        text: include_str!("../../presets/defaults.toml"),
     },
     Preset {
         name: "headline",

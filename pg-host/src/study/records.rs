@@ -4,7 +4,7 @@
 //! was cut is found, named and dropped; every complete one counts.
 
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::anyhow;
@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::file::{Method, Study};
 use super::plan::Purpose;
+use crate::data::{GZIP, unpack};
 use crate::failure::Failure;
 use crate::output::{check_writable, write_atomically};
 
@@ -153,10 +154,11 @@ pub struct Contents {
     pub dropped: Vec<String>,
 }
 
-/// Reads a file; lines that are not whole are dropped and named.
+/// Reads a file, gzipped or not; lines that are not whole are dropped and named.
 pub fn read(path: &Path) -> Result<Contents, Failure> {
     let name = path.display();
     let text = std::fs::read(path).map_err(|reason| anyhow!("{name} cannot be read: {reason}"))?;
+    let text = unpack(&name.to_string(), text)?;
     let text = String::from_utf8_lossy(&text);
     let mut lines = text.split_inclusive('\n');
     let first = lines.next().unwrap_or_default();
@@ -185,6 +187,14 @@ pub fn read(path: &Path) -> Result<Contents, Failure> {
     Ok(Contents { header, records, dropped })
 }
 
+/// Whether a file begins as gzip does.
+fn is_packed(path: &Path) -> Result<bool, Failure> {
+    let mut start = [0; 2];
+    let length = File::open(path).and_then(|mut file| file.read(&mut start));
+    let length = length.map_err(|reason| anyhow!("{} cannot be read: {reason}", path.display()))?;
+    Ok(start[..length] == GZIP)
+}
+
 /// A file that grows by whole lines; no other program may write it meanwhile.
 pub struct Journal {
     file: File,
@@ -199,6 +209,9 @@ impl Journal {
     pub fn open(path: &Path, header: &Header) -> Result<(Self, Contents), Failure> {
         check_writable(path).map_err(anyhow::Error::from)?;
         let contents = if path.exists() && std::fs::metadata(path).is_ok_and(|meta| meta.len() > 0) {
+            if is_packed(path)? {
+                return Err(anyhow!("{} is gzipped, and runs are added to plain files: unpack it first with gunzip", path.display()).into());
+            }
             let contents = read(path)?;
             if let Some(difference) = difference(&serde_json::json!(contents.header.study), &serde_json::json!(header.study)) {
                 return Err(anyhow!(

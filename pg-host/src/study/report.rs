@@ -30,6 +30,8 @@ pub struct Report {
     pub groups: Vec<Group>,
     /// Differences of arms, and of levels.
     pub differences: Vec<Difference>,
+    /// The arms from the best mean rank on; empty when nothing was tuned.
+    pub ranks: Vec<Rank>,
     /// The gaps: places without all their runs.
     pub missing: Vec<String>,
     /// Runs in the file that the study does not ask for.
@@ -73,6 +75,8 @@ pub struct Group {
     pub setting: String,
     /// The seeds of the runs.
     pub seeds: Vec<u64>,
+    /// Mean macro F1 of the chosen setting on the validation samples; `None` when nothing was tuned.
+    pub validation: Option<f64>,
     /// Test macro F1 of each seed.
     pub macro_f1: Vec<f64>,
     /// Its mean.
@@ -124,6 +128,21 @@ pub struct Difference {
     pub holm_p: f64,
 }
 
+/// How an arm fares among the others, over the cells where all of them were tuned.
+#[derive(Clone, Debug, Serialize)]
+pub struct Rank {
+    /// The arm.
+    pub arm: String,
+    /// Its mean rank by macro F1 on validation samples, 1 the best; equals share theirs.
+    pub mean_rank: f64,
+    /// Mean macro F1 on validation samples.
+    pub validation: f64,
+    /// Mean macro F1 on test samples.
+    pub test: f64,
+    /// Over so many cells.
+    pub cells: usize,
+}
+
 fn key(place: &Place) -> PlaceKey {
     (place.cell, place.net.clone(), place.level, place.arm)
 }
@@ -165,6 +184,7 @@ impl Report {
         }
         let strays = records.iter().filter(|(key, _)| !used.contains_key(*key));
         let differences = differences(&plan, &groups);
+        let ranks = ranks(&plan, &groups);
         let of_study = || records.iter().filter(|(key, _)| used.contains_key(*key));
         let study = &plan.study;
         Ok(Self {
@@ -177,6 +197,7 @@ impl Report {
             arms: study.arms.keys().cloned().collect(),
             groups,
             differences,
+            ranks,
             missing,
             strays: strays.map(|(_, record)| record.words.clone()).collect(),
             runs: of_study().count(),
@@ -218,6 +239,10 @@ fn group(plan: &Plan, point: &super::plan::Point, trial: usize, found: &[&Record
         arm: plan.study.arms.get_index(point.place.arm).map(|(name, _)| name.clone()).unwrap_or_default(),
         setting: unit.trials[trial].clone(),
         seeds: found.iter().map(|record| record.seed()).collect(),
+        validation: plan.study.tuning.is_some().then(|| {
+            let scores: Vec<f64> = tuning.iter().filter_map(|run| records.get(&run.key)).map(Record::selection_score).collect();
+            mean(&scores)
+        }),
         macro_f1_mean: mean(&macro_f1),
         macro_f1_deviation: deviation(&macro_f1),
         macro_f1,
@@ -233,6 +258,33 @@ fn group(plan: &Plan, point: &super::plan::Point, trial: usize, found: &[&Record
         place: key(&point.place),
         runs: found.iter().map(|&record| record.clone()).collect(),
     }
+}
+
+/// The mean rank of each arm on validation samples, over the places without an axis that have all arms.
+fn ranks(plan: &Plan, groups: &[Group]) -> Vec<Rank> {
+    let mut places: IndexMap<(usize, &str), Vec<&Group>> = IndexMap::new();
+    for group in groups.iter().filter(|group| group.at.level.is_none() && group.validation.is_some()) {
+        places.entry((group.place.0, &group.place.1)).or_default().push(group);
+    }
+    places.retain(|_, groups| groups.len() == plan.study.arms.len());
+    let of_arm = |name: &String| {
+        let mine: Vec<&Group> = places.values().flatten().copied().filter(|group| group.arm == *name).collect();
+        let rank = |(mine, all): (&&Group, &Vec<&Group>)| {
+            let better = all.iter().filter(|other| other.validation > mine.validation).count();
+            let equal = all.iter().filter(|other| other.validation == mine.validation).count();
+            better as f64 + 0.5 * (equal as f64 + 1.0)
+        };
+        Rank {
+            arm: name.clone(),
+            mean_rank: mean(&mine.iter().zip(places.values()).map(rank).collect::<Vec<_>>()),
+            validation: mean(&mine.iter().filter_map(|group| group.validation).collect::<Vec<_>>()),
+            test: mean(&mine.iter().map(|group| group.macro_f1_mean).collect::<Vec<_>>()),
+            cells: mine.len(),
+        }
+    };
+    let mut ranks: Vec<Rank> = if places.is_empty() { Vec::new() } else { plan.study.arms.keys().map(of_arm).collect() };
+    ranks.sort_by(|a, b| a.mean_rank.total_cmp(&b.mean_rank));
+    ranks
 }
 
 /// The differences of macro F1, by the seeds that both have.

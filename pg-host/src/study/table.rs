@@ -2,7 +2,7 @@
 
 use indexmap::IndexSet;
 
-use super::report::{At, AxisReport, Difference, Group, Report};
+use super::report::{At, AxisReport, Difference, Group, Rank, Report};
 use super::statistics::Paired;
 use crate::failure::Failure;
 use crate::progress::grouped;
@@ -56,10 +56,21 @@ pub fn tables(report: &Report) -> Vec<Table> {
             rows: base,
         });
     }
+    if !report.ranks.is_empty() {
+        tables.push(Table {
+            title: format!("Mean rank of the arms on validation samples, {} cells, 1 is best", report.ranks[0].cells),
+            head: head(&["arm", "mean rank", "validation macro F1 %", "test macro F1 %"]),
+            rows: report.ranks.iter().map(rank).collect(),
+        });
+    }
     for axis in &report.axes {
         tables.extend(report.cells().iter().filter_map(|cell| axis_table(report, axis, cell)));
     }
     tables
+}
+
+fn rank(rank: &Rank) -> Vec<String> {
+    vec![rank.arm.clone(), format!("{:.2}", rank.mean_rank), percent(rank.validation), percent(rank.test)]
 }
 
 fn scores(group: &Group) -> Vec<String> {

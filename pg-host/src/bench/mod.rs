@@ -1,27 +1,31 @@
-//! Measures training steps and the peak of the machine beside them, on one thread.
+//! Measures training steps and the peak of the machine beside them.
 //!
 //! A step is the whole of it: noise, members, forward, loss, backward, optimiser. Its GFLOP/s count only the needed work: two for each
 //! multiply-add of the forward pass, the weight gradients, and the input gradients except the first layer's. The peak is the best of
 //! several numbers of independent chains of fused multiply-adds over the vector widths. Both are measured in turn, round by round, each as
 //! the fastest of many short runs, and the share is the median of the rounds' ratios: so other work on the machine disturbs both alike.
-//! Nothing here judges what it measures.
+//! Of several threads the share is that of so many peaks. Nothing here judges what it measures.
 //!
 //! The noise's share is the time to make all members of a step (the scales of the noise, its random numbers, θ+ε, θ-ε) and no more, over
 //! the time of the step. Beside it stands what one random number costs by itself, a standard normal or a sign.
 
-use std::fmt;
+mod page;
+mod peak;
+mod table;
+
 use std::hint::black_box;
 use std::time::Instant;
 
+use pg_core::Widest;
 use pg_core::initialise::Initialise;
 use pg_core::loss::{Loss, Targets};
 use pg_core::noise::{GROUP, Purpose, Stream};
 use pg_core::optimiser::Sgd;
 use pg_core::perturbation::{Distribution, Noise};
 use pg_core::population::{Batch, BatchMode, Population};
-use pg_core::{Lane, Widest, f32x4, f32x8, f32x16};
 use serde::Serialize;
 
+use self::peak::peak;
 use crate::any_network::MakeMembers;
 use crate::choose::by_name;
 use crate::engine::{Engine, Task};
@@ -30,6 +34,8 @@ use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::options::BenchOptions;
 use crate::profile::{Profile, Stage};
+
+pub use self::page::html;
 
 /// What was measured.
 #[derive(Clone, Debug, Serialize)]
@@ -53,18 +59,26 @@ pub struct Step {
     pub noise: &'static str,
     /// Which samples a member sees.
     pub batch_mode: &'static str,
-    /// Always 1 here.
+    /// Parameters of the network.
+    pub params: usize,
+    /// Threads that work on the step: no more than there is work for.
     pub threads: usize,
+    /// Memory of the step beside parameters, gradient and velocity.
+    pub memory_bytes: usize,
     /// The median of the rounds.
     pub us_per_step: f64,
+    /// Passes of a member over a sample, forward and back, in a second.
+    pub passes_per_s: f64,
     /// From the median.
     pub gflops: f64,
     /// The median of the rounds' ratios.
     pub share_of_peak: f64,
-    /// The part of the step in which members are made, the median of the rounds' ratios; 0 without members.
-    pub noise_share: f64,
-    /// Nanoseconds for one random number of the noise, the median of the rounds; 0 without members.
-    pub ns_per_normal: f64,
+    /// The part of the step in which members are made, the median of the rounds' ratios; of one thread, with members.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub noise_share: Option<f64>,
+    /// Nanoseconds for one random number of the noise, the median of the rounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ns_per_normal: Option<f64>,
     /// The layers by kind, those that take most first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub kinds: Vec<Part>,
@@ -116,9 +130,19 @@ const ROUNDS: usize = 15;
 /// When a network has no such name.
 pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure> {
     let mut subjects = Vec::new();
-    for (net, batch, members) in choose(networks, options)? {
-        for members in members {
-            subjects.push(Subject::new(net, batch, members, options));
+    for (net, batches, populations) in choose(networks, options)? {
+        for &batch in &batches {
+            for &members in &populations {
+                // Where there is no work for more threads, fewer are measured, once.
+                let mut counts = Vec::new();
+                for &threads in &options.threads {
+                    let subject = Subject::new(net, batch, members, threads, options);
+                    if !counts.contains(&subject.engine.threads()) {
+                        counts.push(subject.engine.threads());
+                        subjects.push(subject);
+                    }
+                }
+            }
         }
     }
     let seconds = options.seconds / ROUNDS as f64;
@@ -138,22 +162,25 @@ pub fn run(networks: &[Entry], options: &BenchOptions) -> Result<Report, Failure
     Ok(Report { peak_gflops: median(&peaks), steps: subjects.iter().map(Subject::result).collect() })
 }
 
-/// A network, the samples in a step, the populations to measure.
-type Choice<'a> = (&'a Entry, usize, Vec<u32>);
+/// A network, the batches and the populations to measure.
+type Choice<'a> = (&'a Entry, Vec<usize>, Vec<u32>);
 
 /// What to measure.
 fn choose<'a>(networks: &'a [Entry], options: &BenchOptions) -> Result<Vec<Choice<'a>>, Failure> {
-    let members = |usual: &[u32]| options.population.map_or(usual.to_vec(), |members| vec![members]);
+    let asked = |entry, usual: usize, members: &[u32]| -> Choice<'a> {
+        let batches = if options.batches.is_empty() { vec![usual] } else { options.batches.clone() };
+        (entry, batches, if options.populations.is_empty() { members.to_vec() } else { options.populations.clone() })
+    };
     if options.nets.is_empty() {
-        let known = USUAL.iter().filter_map(|(name, batch, usual)| Some((by_name(networks, name).ok()?, *batch, usual)));
-        let chosen: Vec<_> = known.map(|(entry, batch, usual)| (entry, options.batch.unwrap_or(batch), members(usual))).collect();
+        let known = USUAL.iter().filter_map(|(name, batch, members)| Some(asked(by_name(networks, name).ok()?, *batch, members)));
+        let chosen: Vec<_> = known.collect();
         if !chosen.is_empty() {
             return Ok(chosen);
         }
-        return Ok(networks.iter().take(1).map(|entry| (entry, options.batch.unwrap_or(BATCH), members(&[0, 8]))).collect());
+        return Ok(networks.iter().take(1).map(|entry| asked(entry, BATCH, &[0, 8])).collect());
     }
     let batch = |name: &str| USUAL.iter().find(|usual| usual.0 == name).map_or(BATCH, |usual| usual.1);
-    options.nets.iter().map(|name| Ok((by_name(networks, name)?, options.batch.unwrap_or(batch(name)), members(&[0, 8])))).collect()
+    options.nets.iter().map(|name| Ok(asked(by_name(networks, name)?, batch(name), &[0, 8]))).collect()
 }
 
 /// A step that can be repeated.
@@ -176,7 +203,7 @@ struct Subject {
 }
 
 impl Subject {
-    fn new(entry: &Entry, samples: usize, members: u32, options: &BenchOptions) -> Self {
+    fn new(entry: &Entry, samples: usize, members: u32, threads: usize, options: &BenchOptions) -> Self {
         let network = entry.network();
         let sizes = network.sizes();
         let noise = Noise { distribution: options.noise, ..Noise::new(0.3) };
@@ -194,7 +221,7 @@ impl Subject {
                 loss: Loss::CrossEntropy { label_smoothing: 0.0 },
                 seed: 1,
                 batch: samples,
-                threads: 1,
+                threads,
             }),
             make_members: network.make_members(population, 1),
             parameters: network.initialise(Initialise::AUTO, 1),
@@ -218,10 +245,15 @@ impl Subject {
         self.step += 1;
     }
 
+    /// Members are made as one thread makes them.
+    fn measures_noise(&self) -> bool {
+        self.population.members > 0 && self.engine.threads() == 1
+    }
+
     fn measure(&mut self, seconds: f64, peak: f64) {
         let took = time(seconds, || self.step());
         let (mut making, mut number) = (0.0, 0.0);
-        if self.population.members > 0 {
+        if self.measures_noise() {
             let mut step = self.step;
             making = time(seconds / 8.0, || {
                 (self.make_members)(step, &self.parameters);
@@ -231,7 +263,7 @@ impl Subject {
         }
         self.rounds.push(Round {
             seconds: took,
-            share_of_peak: self.flops / took / 1e9 / peak,
+            share_of_peak: self.flops / took / 1e9 / peak / self.engine.threads() as f64,
             noise_share: making / took,
             seconds_per_number: number,
         });
@@ -253,12 +285,15 @@ impl Subject {
                 Distribution::RankOne => "rank1",
             },
             batch_mode: if self.population.batch == BatchMode::Split { "split" } else { "shared" },
-            threads: 1,
+            params: self.gradient.len(),
+            threads: self.engine.threads(),
+            memory_bytes: self.engine.memory_bytes(),
             us_per_step: time * 1e6,
+            passes_per_s: self.samples as f64 * f64::from(self.population.passes()) / time,
             gflops: self.flops / time / 1e9,
             share_of_peak: over_rounds(|round| round.share_of_peak),
-            noise_share: over_rounds(|round| round.noise_share),
-            ns_per_normal: over_rounds(|round| round.seconds_per_number) * 1e9,
+            noise_share: self.measures_noise().then(|| over_rounds(|round| round.noise_share)),
+            ns_per_normal: self.measures_noise().then(|| over_rounds(|round| round.seconds_per_number) * 1e9),
             kinds,
             layers,
         }
@@ -334,72 +369,6 @@ fn median(numbers: &[f64]) -> f64 {
     sorted[sorted.len() / 2]
 }
 
-/// The best rate of fused multiply-adds, in GFLOP/s.
-fn peak() -> f64 {
-    let four = chains::<f32x4, 8>().max(chains::<f32x4, 12>()).max(chains::<f32x4, 16>());
-    let eight = chains::<f32x8, 8>().max(chains::<f32x8, 12>()).max(chains::<f32x8, 16>());
-    let sixteen = chains::<f32x16, 8>().max(chains::<f32x16, 12>()).max(chains::<f32x16, 16>());
-    four.max(eight).max(sixteen)
-}
-
-/// The rate of `CHAINS` independent chains of fused multiply-adds.
-fn chains<L: Lane, const CHAINS: usize>() -> f64 {
-    const TERMS: usize = 1 << 16; // about 0.1 ms: a core takes a while to run its widest vectors at full speed
-    let factor = L::splat(black_box(0.999));
-    let term = L::splat(black_box(0.001));
-    let mut best = f64::MAX;
-    for _ in 0..4 {
-        let mut sums = [L::splat(1.0); CHAINS];
-        let start = Instant::now();
-        for _ in 0..TERMS {
-            for sum in &mut sums {
-                *sum = sum.mul_add(factor, term);
-            }
-        }
-        best = best.min(start.elapsed().as_secs_f64());
-        black_box(sums);
-    }
-    (2 * L::LANES * CHAINS * TERMS) as f64 / best / 1e9
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "peak of one thread: {:.0} GFLOP/s of fused multiply-adds", self.peak_gflops)?;
-        writeln!(
-            f,
-            "{:<18} {:>5} {:>3} {:<17} {:>10} {:>9} {:>14} {:>12} {:>10}",
-            "net", "batch", "K", "noise", "µs/step", "GFLOP/s", "share of peak", "noise's part", "ns/number"
-        )?;
-        for step in &self.steps {
-            let noise = match (step.population, step.batch_mode) {
-                (0, _) => String::new(),
-                (_, "shared") => step.noise.into(),
-                (_, mode) => format!("{} {mode}", step.noise),
-            };
-            write!(f, "{:<18} {:>5} {:>3} {:<17} ", step.net, step.batch, step.population, noise)?;
-            write!(f, "{:>10.2} {:>9.1} {:>14.2}", step.us_per_step, step.gflops, step.share_of_peak)?;
-            match step.population {
-                0 => writeln!(f)?,
-                _ => writeln!(f, " {:>12.2} {:>10.2}", step.noise_share, step.ns_per_normal)?,
-            }
-        }
-        for step in self.steps.iter().filter(|step| !step.layers.is_empty()) {
-            for (head, of, parts) in [("layer alone", "input", &step.layers), ("kind", "layers", &step.kinds)] {
-                writeln!(f, "\n{}, batch {}, K = {}", step.net, step.batch, step.population)?;
-                let [forward, backward, peak, whole] = ["forward µs", "backward µs", "share of peak", "share of step"];
-                writeln!(f, "{head:<20} {of:>9} {forward:>10} {backward:>11} {:>8} {peak:>13} {whole:>13}", "GFLOP/s")?;
-                for Part { name, of, forward_us, backward_us, gflops, share_of_peak, share_of_step } in parts {
-                    write!(f, "{name:<20} {of:>9} {forward_us:>10.2} {backward_us:>11.2} ")?;
-                    writeln!(f, "{gflops:>8.1} {share_of_peak:>13.2} {:>12.1}%", 100.0 * share_of_step)?;
-                }
-            }
-            let rest = 1.0 - step.kinds.iter().map(|kind| kind.share_of_step).sum::<f64>();
-            writeln!(f, "{:<20} {:>71.1}%", "all else", 100.0 * rest)?;
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -410,35 +379,40 @@ mod tests {
         let nets = ["mlp-64-32-10", "mlp-9-24-11", "mlp-784-128-10"].map(String::from).to_vec();
         let options = BenchOptions {
             nets,
-            batch: None,
-            population: None,
+            batches: vec![],
+            populations: vec![],
+            threads: vec![1],
             noise: Distribution::Gaussian,
             batch_mode: BatchMode::Shared,
             seconds: 0.001,
             layers: true,
+            html: None,
             json: false,
         };
-        let batches: Vec<usize> = choose(&zoo, &options).unwrap().iter().map(|choice| choice.1).collect();
-        assert_eq!(batches, [32, 64, 64]);
+        let batches: Vec<Vec<usize>> = choose(&zoo, &options).unwrap().into_iter().map(|choice| choice.1).collect();
+        assert_eq!(batches, [[32], [64], [64]]);
     }
 
     #[test]
     fn every_usual_step_is_measured_and_its_share_is_that_of_the_peak() {
         let options = BenchOptions {
             nets: vec![],
-            batch: None,
-            population: None,
+            batches: vec![],
+            populations: vec![],
+            threads: vec![1],
             noise: Distribution::Gaussian,
             batch_mode: BatchMode::Shared,
             seconds: 0.001,
             layers: true,
+            html: None,
             json: false,
         };
         let report = run(&crate::zoo(), &options).unwrap();
         assert_eq!(report.steps.len(), 4);
         assert!(report.peak_gflops > 0.0 && report.steps.iter().all(|step| step.share_of_peak > 0.0 && step.us_per_step > 0.0));
         for step in &report.steps {
-            assert_eq!((step.noise_share > 0.0, step.ns_per_normal > 0.0), (step.population > 0, step.population > 0));
+            let measured = |number: Option<f64>| number.is_some_and(|number| number > 0.0);
+            assert_eq!((measured(step.noise_share), measured(step.ns_per_normal)), (step.population > 0, step.population > 0));
         }
     }
 }

@@ -6,7 +6,6 @@ use pg_core::normalisation::Normalisation;
 use pg_core::tuner::{Entry, FineTuner, Look, Memory as Lent, Settings, TuneError};
 use pg_core::{Network, Widest};
 
-use crate::data::Samples;
 use crate::memory::Memory;
 
 /// The batches that a session may have: a tuner's batch is a constant of its type.
@@ -22,8 +21,10 @@ pub struct Session<'a> {
     pub parameters: &'a [f32],
     /// What is done to a raw sample.
     pub normalisation: Normalisation<'a>,
-    /// Raw labelled samples, in the order in which the device gets them.
-    pub samples: &'a Samples,
+    /// Raw samples, one after the other, in the order in which the device gets them.
+    pub inputs: &'a [f32],
+    /// The class of each.
+    pub labels: &'a [u16],
     /// How it learns.
     pub settings: Settings,
     /// One of [`BATCHES`].
@@ -70,7 +71,7 @@ impl Session<'_> {
     fn with<N: Network, const BATCH: usize>(&self) -> Result<Tuned, TuneError> {
         let mut parameters = self.parameters.to_vec();
         let mut working = Memory::zeros(self.settings.needs().sizes::<N, Widest, BATCH>().sum());
-        let mut values = vec![0.0; self.samples.inputs.len()];
+        let mut values = vec![0.0; self.inputs.len()];
         let mut entries = Box::new(heapless::Deque::<Entry, MOST_SAMPLES>::new());
         let mut best = vec![0.0; self.settings.scope.len(&N::LEAVES)];
         let memory = Lent {
@@ -81,7 +82,7 @@ impl Session<'_> {
             best: &mut best,
         };
         let mut tuner = FineTuner::<N, Widest, f32, BATCH>::new(memory, self.normalisation, self.settings, self.seed)?;
-        for (sample, &label) in self.samples.inputs.chunks_exact(N::INPUT.len()).zip(&self.samples.labels) {
+        for (sample, &label) in self.inputs.chunks_exact(N::INPUT.len()).zip(self.labels) {
             tuner.label(sample, label)?;
         }
         let (mut losses, mut looks, mut stopped) = (Vec::new(), Vec::new(), None);

@@ -339,6 +339,13 @@ impl<N: Network> Engine for Parallel<N> {
         self.workers.len()
     }
 
+    fn memory_bytes(&self) -> usize {
+        let outcomes = |worker: &Worker| worker.results.iter().map(|result| result.gradient.len()).sum::<usize>();
+        let worker = |worker: &Worker| worker.weights.len() + worker.workspace.len() + outcomes(worker);
+        let serial = self.serial.as_ref().map_or(0, Engine::memory_bytes);
+        serial + 4 * (self.scales.len() + self.partial.len() + self.workers.iter().map(worker).sum::<usize>())
+    }
+
     fn at_once(&self) -> usize {
         // One thread, which takes over at a member to skip, asks for all samples of a member.
         (PASSES * self.workers.len() * shard::<N>(self.task.batch)).max(self.task.batch)

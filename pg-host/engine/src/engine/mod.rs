@@ -25,6 +25,9 @@ pub trait Engine: Send {
 
     /// How many threads it uses.
     fn threads(&self) -> usize;
+
+    /// The memory that it owns.
+    fn memory_bytes(&self) -> usize;
 }
 
 /// What an engine is made for.

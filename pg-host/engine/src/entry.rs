@@ -3,7 +3,7 @@
 //! ```
 //! use pg_core::{Network, Sequential, Vector, layers::{Dense, Relu}};
 //! type Mine = Sequential<Vector<4>, (Dense<8>, Relu, Dense<3>)>;
-//! let networks = [pg_host::Entry::new::<Mine>("mine", "mlp")];
+//! let networks = [pg_engine::Entry::new::<Mine>("mine", "mlp")];
 //! assert_eq!(networks[0].network().sizes().params, Mine::PARAMS);
 //! ```
 

@@ -18,7 +18,7 @@ use pg_core::{Network, Shape, Widest};
 use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 use crate::profile::Profile;
-use crate::replay::{Session, Tuned};
+use crate::session::{Session, Tuned};
 
 /// Samples of a training step on a device, for [`Sizes::training_ram_bytes`].
 pub const DEVICE_BATCH: usize = 8;

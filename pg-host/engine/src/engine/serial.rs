@@ -43,6 +43,10 @@ impl<N: Network> Engine for Serial<N> {
         1
     }
 
+    fn memory_bytes(&self) -> usize {
+        4 * (self.scales.len() + self.weights.len() + self.workspace.len())
+    }
+
     fn at_once(&self) -> usize {
         self.task.batch
     }
