@@ -87,6 +87,12 @@ fn a_study_runs_once_and_a_second_call_makes_nothing() {
     ] {
         assert!(text.contains(part), "`{part}` is not in {text}");
     }
+    // A part of the study goes into the same file, and the whole makes what is missing.
+    said(&program, "study run tiny.toml --cells vowel --out parts.jsonl");
+    let part = lines(&program, "parts.jsonl");
+    assert!(part.len() < 1 + 38 && part[1..].iter().all(|line| line.contains("--data vowel")));
+    said(&program, "study run tiny.toml --out parts.jsonl");
+    assert_eq!(results(&program, "parts.jsonl"), results(&program, "tiny.jsonl"));
     let before = program.bytes("tiny.jsonl");
     let (again, stderr) = said(&program, "study run tiny.toml");
     assert!(stderr.contains("0 runs were made, 38 were in tiny.jsonl before"), "{stderr}");

@@ -50,12 +50,13 @@ fn ready(networks: &[Entry], options: &StudyOptions) -> Result<Ready, Failure> {
     options.check()?;
     let (text, from) = presets::find(&options.study)?;
     let mut study = Study::parse(&text, &from)?;
-    if !options.cells.is_empty() {
-        study.only(&options.cells)?;
-    }
+    study.numbers(&options.cells)?;
     let shelf = Shelf::default();
     leave_out(networks, &mut study, &shelf, &from)?;
-    let plan = Plan::new(study, &from)?;
+    let mut plan = Plan::new(study, &from)?;
+    if !options.cells.is_empty() {
+        plan.only(&plan.study.numbers(&options.cells)?);
+    }
     for point in &plan.points {
         let run = plan.finals(point, 0).swap_remove(0);
         let found =
@@ -213,7 +214,9 @@ fn report(file: &Path, html: Option<&Path>, csv_file: Option<&Path>, json: bool)
         let first = report.missing.first().cloned().unwrap_or_default();
         return Err(anyhow!("{} has no final run yet; missing: {first}", file.display()).into());
     }
-    let beside = file.with_extension("html");
+    // Beside axes.jsonl.gz lies axes.html.
+    let unpacked = if file.extension().is_some_and(|end| end == "gz") { file.with_extension("") } else { file.into() };
+    let beside = unpacked.with_extension("html");
     let html = html.unwrap_or(&beside);
     write_atomically(html, page::html(&report).as_bytes()).map_err(anyhow::Error::from)?;
     if let Some(path) = csv_file {

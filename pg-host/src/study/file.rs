@@ -281,17 +281,16 @@ impl Study {
         self.axes.values_mut().for_each(|axis| axis.cells.retain(|name| name != cell));
     }
 
-    /// Keeps these cells only.
+    /// The numbers of the cells with these names.
     ///
     /// # Errors
     /// When there is none of such a name.
-    pub fn only(&mut self, cells: &[String]) -> Result<(), Failure> {
-        if let Some(unknown) = cells.iter().find(|name| !self.cells.contains_key(*name)) {
-            return Err(Failure::Usage(format!("--cells names `{unknown}`, and there are {}", names(&self.cells))));
-        }
-        let others: Vec<String> = self.cells.keys().filter(|name| !cells.contains(name)).cloned().collect();
-        others.iter().for_each(|name| self.without(name));
-        Ok(())
+    pub fn numbers(&self, cells: &[String]) -> Result<Vec<usize>, Failure> {
+        let number = |name: &String| {
+            let unknown = || Failure::Usage(format!("--cells names `{name}`, and there are {}", names(&self.cells)));
+            self.cells.get_index_of(name).ok_or_else(unknown)
+        };
+        cells.iter().map(number).collect()
     }
 
     /// The seeds of the tuning runs.

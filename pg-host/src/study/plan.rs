@@ -262,6 +262,16 @@ impl Plan {
         Ok(())
     }
 
+    /// Keeps what is measured in the cells with these numbers, and what that needs; the study itself stays whole.
+    pub fn only(&mut self, cells: &[usize]) {
+        self.points.retain(|point| cells.contains(&point.place.cell));
+    }
+
+    /// The units of a shard that something is measured for.
+    fn units_of(&self, shard: Shard) -> impl Iterator<Item = usize> {
+        (0..self.units.len()).filter(move |&unit| shard.has(unit) && self.points.iter().any(|point| point.unit == unit))
+    }
+
     /// A place for people: "digits, mlp-64-32-10, ρ = 0.3, population".
     pub fn name(&self, place: &Place) -> String {
         let level = self.level_name(place).map(|(axis, level)| format!("{axis} {level}"));
@@ -358,7 +368,7 @@ impl Plan {
                 wave.entry(run.key.clone()).or_insert(run);
             }
         };
-        for unit in (0..self.units.len()).filter(|&unit| shard.has(unit)) {
+        for unit in self.units_of(shard) {
             match self.choice(unit, records, method) {
                 Choice::Waiting(runs) => add(runs),
                 Choice::Chosen(trial) => {
@@ -373,7 +383,7 @@ impl Plan {
     /// that will be.
     pub fn outline(&self, records: &Records, method: Method, shard: Shard) -> Vec<(usize, Run)> {
         let mut runs: IndexMap<String, (usize, Run)> = IndexMap::new();
-        for unit in (0..self.units.len()).filter(|&unit| shard.has(unit)) {
+        for unit in self.units_of(shard) {
             let (tried, chosen) = match self.choice(unit, records, method) {
                 Choice::Chosen(trial) => (Vec::new(), trial),
                 Choice::Waiting(_) => (Self::rungs(&self.units[unit], method), 0),
