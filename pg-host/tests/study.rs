@@ -292,7 +292,7 @@ fn every_mistake_in_a_study_is_named() {
         ("study run tiny.toml --jobs 0", "--jobs must be between 1 and 1024"),
         ("study plan tiny.toml --budget -1", "--budget"),
         ("study plan tiny.toml --cells digits,digit", "--cells names `digit`, and there are digits, vowel"),
-        ("study run nothing", "there is no study nothing: no preset (quick, ablation, axes, headline)"),
+        ("study run nothing", "there is no study nothing: no preset (quick, ablation, axes, defaults, headline)"),
         ("study merge --out x.jsonl", "<FILES>"),
     ] {
         let (sentence, code) = program.refusal(line);
