@@ -25,10 +25,10 @@ pub(super) struct Gradient {
     #[command(flatten)]
     train: Train,
     /// The steps to measure at, with commas between; 0 is before the first. Without it seven of the run, from its start to its end
-    #[arg(long, value_name = "STEPS", value_delimiter = ',')]
+    #[arg(long, help_heading = "Measurement", value_name = "STEPS", value_delimiter = ',')]
     at: Vec<u32>,
     /// Batches for each measurement
-    #[arg(long, value_name = "N", default_value_t = 20)]
+    #[arg(long, help_heading = "Measurement", value_name = "N", default_value_t = 20)]
     repeats: u32,
 }
 
@@ -43,26 +43,26 @@ pub(super) struct Train {
     #[command(flatten)]
     copies: Copies,
     /// Seed of everything random: first weights, order of the samples, noise
-    #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
+    #[arg(long, help_heading = "Run", default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
     /// Threads, with the same result for any number; 0 takes one for small steps, else one for each core
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    #[arg(long, help_heading = "Run", value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     threads: usize,
     /// The model file to write; an existing one is replaced only when the new one is whole
-    #[arg(long, value_name = "FILE", default_value = "model.pg")]
+    #[arg(long, help_heading = "Run", value_name = "FILE", default_value = "model.pg")]
     out: PathBuf,
     /// Keep the run in this new directory: it can go on after a crash, a kill or Ctrl-C, and ends with the same bytes as without
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, help_heading = "Run", value_name = "DIR")]
     checkpoint: Option<PathBuf>,
     /// How often it is kept: every N epochs, or as in `500steps` every N steps. Without it every epoch
-    #[arg(long, value_name = "N")]
+    #[arg(long, help_heading = "Run", value_name = "N")]
     every: Option<Every>,
     /// Go on with the run in this directory, which holds all its options. Beside it only --threads, --out, --json, --every and --checkpoint
     /// (to keep it elsewhere from now on) can be given
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, help_heading = "Run", value_name = "DIR")]
     resume: Option<PathBuf>,
     /// Print one JSON object instead of text
-    #[arg(long)]
+    #[arg(long, help_heading = "Run")]
     json: bool,
 }
 
