@@ -5,9 +5,17 @@
 //! has the variance that full noise would give it. The gradient is taken with respect to W; c follows from W but is a constant inside a step,
 //! as with every other noise, and its part of the derivative is neglected.
 //!
-//! `tᵢ` is the sign at the address of weight i of the first filter, `s` of filter f the sign `FILTERS` groups and f elements on. Networks of
-//! dense layers, and of layers without weights, run on factors ([`Network::FACTORS`]); others, and noise that is not of rank 1 on the whole (the
-//! scale rule `weight`, biases, gains), get members with weights that agree to rounding.
+//! `tᵢ` is the sign at the address of weight i of the first filter, `s` of filter f the sign `FILTERS` groups and f elements on.
+//!
+//! | layer | what its noise adds | at the cost of |
+//! |---|---|---|
+//! | dense | `(c∘s)·(t·x)` | one more output |
+//! | convolution, in groups too | `(c∘s)·(t ⋆ x)`, with t as the window of one output channel | one more output channel of each group |
+//! | depthwise convolution | `c·s·t` to the few weights of a channel when they are read | one multiply-add for each |
+//!
+//! Back through a layer the same factors serve the other way round: to `Wᵀ·dy` comes `t·(Σ (c∘s)·dy)`. Every layer here with weights runs on
+//! factors ([`Network::FACTORS`]). A network with one that does not, and noise that is not of rank 1 on the whole (the scale rule `weight`, biases,
+//! gains), get members with weights that agree to rounding.
 
 use super::scale::root;
 use super::{Distribution, Noise, ScaleRule};
@@ -97,6 +105,21 @@ impl<'a> Factors<'a> {
     pub(crate) fn behind<F: Form>(self, count: usize, columns: usize) -> Self {
         let each = if self.side_by_side { columns * F::COLUMN } else { F::WEIGHT };
         Self { data: &self.data[count * each..], ..self }
+    }
+
+    /// Factor `index` for the vector `column` of `columns`.
+    #[inline(always)]
+    pub(crate) fn get<F: Form>(&self, index: usize, column: usize, columns: usize) -> F::Value {
+        if self.side_by_side {
+            F::Value::load(&self.data[(index * columns + column) * F::COLUMN..][..F::COLUMN])
+        } else {
+            F::weight(self.data, index)
+        }
+    }
+
+    /// The factors as weights, `F::WEIGHT` numbers for each, when all samples have the same.
+    pub(crate) const fn as_weights(&self) -> Option<&'a [f32]> {
+        if self.side_by_side { None } else { Some(self.data) }
     }
 
     /// `y[r][j] += a[r]·u[j]` with `u[j] = Σₖ b[k]·x[k][j]`, summed in the order of k, for `columns` columns of vectors: what noise of rank 1
