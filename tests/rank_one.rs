@@ -1,14 +1,17 @@
 //! Noise of rank 1: members on factors against explicit members in `f64`, in every form; its pairs, its memory.
 
+use std::fmt;
+
 use pg::oracle::population::{gradient as oracle, noise as oracle_noise};
 use pg::oracle::{assert_close, exact};
 use pg::{SEED, Samples, bits, gradient, parameters};
-use pg_core::form::{self, Members, Scalar};
+use pg_core::form::{self, Form, Members, Scalar};
 use pg_core::layers::window::Window;
 use pg_core::layers::*;
 use pg_core::loss::{Loss, Targets};
 use pg_core::perturbation::{Distribution, Noise, NoiseTargets, ScaleRule};
 use pg_core::population::{Batch, BatchMode, Combine, Population, Workspace};
+use pg_core::shape::{Shape, Shaped};
 use pg_core::zoo::{Lenet28, Mlp784x128x10};
 use pg_core::{Image, Network, Sequential, Vector, f32x4, f32x8, f32x16};
 
@@ -37,6 +40,39 @@ type Branched = Sequential<
 type NormedBody = (Depthwise2d<3, 1, 1>, BatchNorm, Tanh, Pointwise<4>, BatchNorm);
 type NormedConvolutions =
     Sequential<Image<2, 4, 4>, (Conv2d<4, 3, 1, 1>, BatchNorm, Tanh, Residual<NormedBody>, Tanh, GlobalAvgPool, Dense<3>)>;
+
+/// A dense layer as a user may write it, without a word of factors.
+struct Own;
+
+impl<In: Shaped> Layer<In> for Own {
+    const OUT: Shape = <Dense<4> as Layer<In>>::OUT;
+    const PARAMS: usize = <Dense<4> as Layer<In>>::PARAMS;
+    const TAPE: usize = <Dense<4> as Layer<In>>::TAPE;
+    const WIDTH: usize = <Dense<4> as Layer<In>>::WIDTH;
+    const TRANSPOSED: usize = <Dense<4> as Layer<In>>::TRANSPOSED;
+    const FILTERS: usize = <Dense<4> as Layer<In>>::FILTERS;
+
+    fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
+        <Dense<4> as Layer<In>>::describe(to)
+    }
+    fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
+        <Dense<4> as Layer<In>>::segments(offset, next, visit);
+    }
+    fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], scratch: &mut [f32]) {
+        <Dense<4> as Layer<In>>::forward::<F>(pass, parameters, x, tape, scratch);
+    }
+    fn backward<F: Form>(
+        pass: &Pass,
+        parameters: &[f32],
+        x: &[f32],
+        tape: &[f32],
+        buffers: &mut Buffers,
+        scratch: &mut [f32],
+        gradient: &mut [f32],
+    ) {
+        <Dense<4> as Layer<In>>::backward::<F>(pass, parameters, x, tape, buffers, scratch, gradient);
+    }
+}
 
 const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.0 };
 const STEP: u32 = 7;
@@ -88,7 +124,7 @@ fn members_on_factors_follow_the_definition_in_every_mode_antithetic_and_not() {
 
 #[test]
 fn convolutions_on_factors_follow_the_definition_in_every_mode_antithetic_and_not() {
-    assert_eq!(Convolved::FACTORS, (18 + 8) + (24 + 4) + (4 + 3) + (12 + 3));
+    assert_eq!(Convolved::FACTORS, (18 + 8) + (24 + 4) + (4 + 3) + (24 + 3));
     for batch in [BatchMode::Shared, BatchMode::Split, BatchMode::Fresh] {
         for antithetic in [true, false] {
             for members in [1, 3, 8] {
@@ -105,7 +141,7 @@ fn convolutions_on_factors_follow_the_definition_in_every_mode_antithetic_and_no
 fn convolutions_of_1_to_17_samples_and_of_several_shards_are_split_among_members_side_by_side() {
     let population = Population { batch: BatchMode::Split, ..rank_one(4) };
     assert!(population.is_side_by_side::<Convolved>() && population.is_side_by_side::<Branched>());
-    assert!(population.noise.is_factored::<NormedConvolutions>() && !population.is_side_by_side::<NormedConvolutions>());
+    assert!(population.is_side_by_side::<NormedConvolutions>());
     for samples in 1..=17 {
         check::<Convolved>(&population, samples);
     }
@@ -136,13 +172,17 @@ fn every_rule_to_scale_and_to_combine_and_every_target_follows_the_definition_fo
 #[test]
 fn batches_of_1_to_17_samples_and_of_several_shards_are_split_among_members_side_by_side() {
     let population = Population { batch: BatchMode::Split, ..rank_one(4) };
-    assert!(population.is_side_by_side::<Plain>() && !population.is_side_by_side::<Normed>());
+    assert!(population.is_side_by_side::<Plain>() && population.is_side_by_side::<Normed>());
     for samples in 1..=17 {
         check::<Plain>(&population, samples);
     }
     check::<Plain>(&population, 64);
     check::<Plain>(&population, 150);
     check::<Plain>(&Population { members: 40, antithetic: false, ..population }, 130);
+    for samples in [1, 3, 4, 16, 17, 70] {
+        check::<Normed>(&population, samples);
+        check::<NormedConvolutions>(&Population { members: 3, ..population }, samples);
+    }
 }
 
 #[test]
@@ -159,6 +199,16 @@ fn every_rule_to_scale_and_to_combine_and_every_target_follows_the_definition() 
         for targets in [NoiseTargets { first_layer: 2, last_layer: 2, ..all }, NoiseTargets { biases: true, ..all }] {
             check::<Plain>(&Population { batch, noise: Noise { targets, ..noise }, ..rank_one(4) }, 11);
         }
+    }
+}
+
+#[test]
+fn a_network_with_a_layer_that_knows_no_factors_has_members_with_weights() {
+    type Net = Sequential<Vector<5>, (Dense<6>, Tanh, Own, Tanh, Dense<3>)>;
+    let population = rank_one(3);
+    assert!(!population.noise.is_factored::<Net>() && population.members_len::<Net, Scalar>(8) == Net::PARAMS);
+    for batch in [BatchMode::Shared, BatchMode::Split] {
+        check::<Net>(&Population { batch, ..population }, 9);
     }
 }
 

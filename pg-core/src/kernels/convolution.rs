@@ -620,39 +620,38 @@ fn correlate_factors<F: Form>(factors: &Factors, terms: &Terms, run: &mut Run) {
     if let Some(weights) = factors.as_weights() {
         return correlate::<F>(&Terms { a: (weights, terms.a.1), ..*terms }, run);
     }
-    for row in 0..run.rows {
-        let vectors = run.places * run.columns;
-        let mut vector = 0;
-        while vector < vectors {
-            vector += match vectors - vector {
-                4.. => tile_of_factors::<F, 4>(factors, terms, run, row, vector),
-                _ => tile_of_factors::<F, 1>(factors, terms, run, row, vector),
+    let (rows, columns) = (run.rows, run.columns);
+    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+        let mut place = 0;
+        while place < run.places {
+            let at = [row, column, place];
+            place += match run.places - place {
+                8.. => tile_of_column::<F, 8>(factors, terms, run, at),
+                4.. => tile_of_column::<F, 4>(factors, terms, run, at),
+                _ => tile_of_column::<F, 1>(factors, terms, run, at),
             };
         }
     }
 }
 
-/// Some vectors of one row whose weights each column has for itself; returns how many.
+/// `WIDE` places of one column, which have their factors in common; returns how many.
 #[inline(never)]
-fn tile_of_factors<F: Form, const WIDE: usize>(factors: &Factors, terms: &Terms, run: &mut Run, row: usize, vector: usize) -> usize {
-    let column = |j: usize| (vector + j) % run.columns;
-    let offset = |j: usize, place: usize| (vector + j) / run.columns * place + column(j) * F::COLUMN;
-    let (columns, from): ([usize; WIDE], [usize; WIDE]) = (core::array::from_fn(column), core::array::from_fn(|j| offset(j, run.b_place)));
-    let to: [usize; WIDE] = core::array::from_fn(|j| row * run.row + offset(j, run.place));
-    let mut sums = [F::Value::default(); WIDE];
-    if let Start::There = run.start {
-        for (sum, to) in sums.iter_mut().zip(to) {
-            *sum = F::Value::load(&run.to[to..]);
-        }
-    }
+fn tile_of_column<F: Form, const WIDE: usize>(factors: &Factors, terms: &Terms, run: &mut Run, [row, column, place]: [usize; 3]) -> usize {
+    let lanes = column * F::COLUMN;
+    let from: [usize; WIDE] = core::array::from_fn(|j| (place + j) * run.b_place + lanes);
+    let to: [usize; WIDE] = core::array::from_fn(|j| row * run.row + (place + j) * run.place + lanes);
+    let mut sums = match run.start {
+        Start::There => to.map(|to| F::Value::load(&run.to[to..])),
+        _ => [F::Value::default(); WIDE],
+    };
     let [channels, ys, xs] = terms.count;
     for (c, y) in (0..channels).flat_map(|c| (0..ys).map(move |y| (c, y))) {
         let mut a_at = terms.a.1 + row * terms.a_row + c * terms.a_steps[0] + y * terms.a_steps[1];
         let mut b_at = terms.b.1.wrapping_add(c * terms.b_steps[0]).wrapping_add(y.wrapping_mul(terms.b_steps[1]));
         for _ in 0..xs {
-            for (j, sum) in sums.iter_mut().enumerate() {
-                let weight = factors.get::<F>(a_at, columns[j], run.columns);
-                *sum = weight.mul_add(F::Value::load(&terms.b.0[b_at + from[j]..]), *sum);
+            let factor = factors.get::<F>(a_at, column, run.columns);
+            for (sum, from) in sums.iter_mut().zip(from) {
+                *sum = factor.mul_add(F::Value::load(&terms.b.0[b_at + from..]), *sum);
             }
             a_at += terms.a_steps[2];
             b_at = b_at.wrapping_add(terms.b_steps[2]);

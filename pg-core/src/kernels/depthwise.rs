@@ -258,53 +258,62 @@ struct Window<'a, L> {
 /// One row of outputs `to`, its places side by side, from rows that begin with `from`.
 #[inline(always)]
 fn slide<F: Form>(window: &Window<F::Value>, from: &[f32], to: &mut [f32]) {
-    match window.noise {
-        None => slide_tiles::<F>(window, from, to, |weights, tap, _| F::weight(weights, tap)),
-        // A member's weights are made as they are read.
-        Some(Noise { of_taps, of_channel, columns }) => match (of_taps.as_weights(), of_channel.as_weights()) {
-            (Some(t), Some(c)) => {
-                let c = F::weight(c, 0);
-                slide_tiles::<F>(window, from, to, move |weights, tap, _| c.mul_add(F::weight(t, tap), F::weight(weights, tap)));
-            }
-            _ => slide_tiles::<F>(window, from, to, move |weights, tap, vector| {
-                let column = vector % columns;
-                of_channel.get::<F>(0, column, columns).mul_add(of_taps.get::<F>(tap, column, columns), F::weight(weights, tap))
-            }),
-        },
+    let weights = window.weights;
+    // With noise a member's weights are made as they are read.
+    let Some(Noise { of_taps, of_channel, columns }) = window.noise else {
+        return slide_tiles::<F, false>(window, from, to, |tap| F::weight(weights, tap));
+    };
+    if let (Some(t), Some(c)) = (of_taps.as_weights(), of_channel.as_weights()) {
+        let c = F::weight(c, 0);
+        return slide_tiles::<F, false>(window, from, to, |tap| c.mul_add(F::weight(t, tap), F::weight(weights, tap)));
+    }
+    // Where samples have members of their own, the places of a column have their weights in common.
+    for column in 0..columns {
+        let (from, to) = (&from[column * F::COLUMN..], &mut to[column * F::COLUMN..]);
+        let c = of_channel.get::<F>(0, column, columns);
+        let weight = |tap| c.mul_add(of_taps.get::<F>(tap, column, columns), F::weight(weights, tap));
+        slide_tiles::<F, true>(window, from, to, weight);
     }
 }
 
-/// The same, of weights that `weight(weights, tap, vector of the row)` reads.
+/// Every vector of a row, or with `APART` the first vector of every place; `weight(tap)` reads a weight.
 #[inline(always)]
-fn slide_tiles<F: Form>(window: &Window<F::Value>, from: &[f32], to: &mut [f32], weight: impl Fn(&[f32], usize, usize) -> F::Value + Copy) {
+fn slide_tiles<F: Form, const APART: bool>(
+    window: &Window<F::Value>,
+    from: &[f32],
+    to: &mut [f32],
+    weight: impl Fn(usize) -> F::Value + Copy,
+) {
     let mut at = 0;
     while at < to.len() {
-        at += match (to.len() - at) / F::COLUMN {
-            8.. => slide_tile::<F, 8>(window, at, from, to, weight),
-            4.. => slide_tile::<F, 4>(window, at, from, to, weight),
-            _ => slide_tile::<F, 1>(window, at, from, to, weight),
+        at += match (to.len() - at).div_ceil(if APART { window.place } else { F::COLUMN }) {
+            8.. => slide_tile::<F, 8, APART>(window, at, from, to, weight),
+            4.. => slide_tile::<F, 4, APART>(window, at, from, to, weight),
+            _ => slide_tile::<F, 1, APART>(window, at, from, to, weight),
         };
     }
 }
 
 /// `WIDE` vectors of a row from `at` on; returns how many `f32`s. A function of its own, so that the sums have all registers to themselves.
 #[inline(never)]
-fn slide_tile<F: Form, const WIDE: usize>(
+fn slide_tile<F: Form, const WIDE: usize, const APART: bool>(
     window: &Window<F::Value>,
     at: usize,
     from: &[f32],
     to: &mut [f32],
-    weight: impl Fn(&[f32], usize, usize) -> F::Value,
+    weight: impl Fn(usize) -> F::Value,
 ) -> usize {
+    let step = if APART { window.place } else { F::COLUMN };
     let mut sums = [window.start; WIDE];
     let [height, width] = window.taps;
     for y in 0..height {
         let (mut seen, mut phase) = (at + y * window.row, 0);
         let mut tap = window.first.wrapping_add(y.wrapping_mul(window.steps[0]));
         for _ in 0..width {
-            let near = &from[seen..][..WIDE * F::COLUMN];
+            let near = &from[seen..][..(WIDE - 1) * step + F::COLUMN];
+            let factor = weight(tap);
             for (j, sum) in sums.iter_mut().enumerate() {
-                *sum = weight(window.weights, tap, at / F::COLUMN + j).mul_add(F::Value::load(&near[j * F::COLUMN..]), *sum);
+                *sum = factor.mul_add(F::Value::load(&near[j * step..]), *sum);
             }
             tap = tap.wrapping_add(window.steps[1]);
             (seen, phase) = (seen + window.phase, phase + 1);
@@ -313,9 +322,9 @@ fn slide_tile<F: Form, const WIDE: usize>(
             }
         }
     }
-    let to = &mut to[at..][..WIDE * F::COLUMN];
+    let to = &mut to[at..][..(WIDE - 1) * step + F::COLUMN];
     for (j, sum) in sums.iter().enumerate() {
-        sum.store(&mut to[j * F::COLUMN..]);
+        sum.store(&mut to[j * step..]);
     }
-    WIDE * F::COLUMN
+    WIDE * step
 }

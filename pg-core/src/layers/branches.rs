@@ -69,6 +69,7 @@ macro_rules! branches {
         const LEAVES: Leaves = A::LEAVES.then(&B::LEAVES);
         const ACTIVATION: Option<Activation> = Some(Activation::Linear);
         const WHOLE_BATCH: bool = A::WHOLE_BATCH || B::WHOLE_BATCH;
+        const SIDE_BY_SIDE: bool = A::SIDE_BY_SIDE && B::SIDE_BY_SIDE;
 
         fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
             A::segments(offset, next, visit);

@@ -60,6 +60,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || (A::TAPE == 0 && B::OVERWRITES_INPUT);
     const NEEDS_OUTPUT: bool = B::NEEDS_OUTPUT || (B::TAPE == 0 && A::NEEDS_OUTPUT);
     const WHOLE_BATCH: bool = A::WHOLE_BATCH || B::WHOLE_BATCH;
+    const SIDE_BY_SIDE: bool = A::SIDE_BY_SIDE && B::SIDE_BY_SIDE;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         A::describe(to)?;
@@ -193,6 +194,7 @@ macro_rules! tuple {
             const OVERWRITES_INPUT: bool = <chain!($($name)+) as Layer<In>>::OVERWRITES_INPUT;
             const NEEDS_OUTPUT: bool = <chain!($($name)+) as Layer<In>>::NEEDS_OUTPUT;
             const WHOLE_BATCH: bool = <chain!($($name)+) as Layer<In>>::WHOLE_BATCH;
+            const SIDE_BY_SIDE: bool = <chain!($($name)+) as Layer<In>>::SIDE_BY_SIDE;
 
             fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
                 to.write_str("(")?;

@@ -291,6 +291,9 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     const NEEDS_OUTPUT: bool = false;
     /// Whether it mixes samples, so that a batch must not be cut into shards.
     const WHOLE_BATCH: bool = false;
+    /// Whether members that divide a batch may run through it side by side, each sample with the factors of its member: it runs on factors, and
+    /// mixes no samples, or those of one member only ([`Factors::parts`]).
+    const SIDE_BY_SIDE: bool = Self::FACTORED && !Self::WHOLE_BATCH;
 
     /// Writes the layer as its type is written in Rust.
     ///

@@ -45,6 +45,7 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
     const LEAVES: Leaves = Body::LEAVES.then(&Shortcut::LEAVES);
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
     const WHOLE_BATCH: bool = Body::WHOLE_BATCH || Shortcut::WHOLE_BATCH;
+    const SIDE_BY_SIDE: bool = Body::SIDE_BY_SIDE && Shortcut::SIDE_BY_SIDE;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("Residual<")?;
