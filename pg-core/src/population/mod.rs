@@ -12,7 +12,8 @@
 //! * softmax's total: a chain over the classes; a loss: chains over samples, then shards, then members;
 //! * a member's gradient over a batch: over shards of [`SHARD`] samples;
 //! * the gradient of the population: over the members, θ+ε before θ-ε, pair after pair; then times 1/K; then the clean gradient. Members
-//!   on factors that divide a batch ([`Population::is_side_by_side`]): as one network's gradient over the batch.
+//!   on factors that divide a batch ([`Population::is_side_by_side`]): as one network's gradient over the batch; the statistics of a batch
+//!   norm over the places of each sample, then over the samples of each member.
 //!
 //! A member's weight is put on the gradient of its outputs, or, where its batch is summed shard by shard, on its sum.
 //! Results do not depend on how many members are made at once, in which lanes, or by how many threads; memory does not grow with the
