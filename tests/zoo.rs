@@ -84,24 +84,29 @@ fn rank_one(members: u32) -> Population {
     population
 }
 
-/// A pair with noise of rank 1 needs no weights of its own, and has the gradient of two explicit members, to rounding.
+/// Pairs with noise of rank 1 need no weights of their own, and have the gradient of two explicit members, to rounding. Where a rectifier is so near
+/// its kink that rounding decides on which side it is, another pair must tell.
 fn check_explicit_members<N: Network>(theta: &[f32], batch: &Batch) {
     let population = rank_one(2);
     assert!(population.noise.is_factored::<N>());
-    let (found, _) = gradient::<N, form::Samples<f32x16>>(&population, &LOSS, 3, theta, batch).expect("a finite loss");
-    let (mut scales, mut member) = (vec![0.0; N::FILTERS], vec![0.0; N::PARAMS]);
-    population.noise.scales::<N, f32>(theta, &mut scales);
-    population.noise.perturb::<N, f32>(&population.stream(SEED, 3, 0), theta, &scales, &mut member);
-    // A pair without noise has the masks of the pair.
-    let at =
-        |member: &[f32]| gradient::<N, form::Samples<f32x16>>(&Population::new(2, 0.0), &LOSS, 3, member, batch).expect("a finite loss").0;
-    let first = at(&member);
-    mirror::<f32>(theta, &mut member);
-    let expected: Vec<f32> = first.iter().zip(at(&member)).map(|(a, b)| 0.5 * (a + b)).collect();
-    let largest = expected.iter().fold(0f32, |most, g| most.max(g.abs()));
-    let error = found.iter().zip(&expected).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
-    println!("{error} {largest}");
-    assert!(error <= 1e-3 * largest, "{error} of {largest}");
+    let error = |step| {
+        let at = |population: &Population, theta: &[f32]| {
+            gradient::<N, form::Samples<f32x16>>(population, &LOSS, step, theta, batch).expect("a finite loss").0
+        };
+        let (mut scales, mut member) = (vec![0.0; N::FILTERS], vec![0.0; N::PARAMS]);
+        population.noise.scales::<N, f32>(theta, &mut scales);
+        population.noise.perturb::<N, f32>(&population.stream(SEED, step, 0), theta, &scales, &mut member);
+        // A pair without noise has the masks of the pair.
+        let alone = Population::new(2, 0.0);
+        let first = at(&alone, &member);
+        mirror::<f32>(theta, &mut member);
+        let second = at(&alone, &member);
+        let expected = first.iter().zip(&second).map(|(a, b)| 0.5 * (a + b));
+        let largest = expected.clone().fold(0f32, |most, g| most.max(g.abs()));
+        at(&population, theta).iter().zip(expected).fold(0f32, |most, (a, b)| most.max((a - b).abs())) / largest
+    };
+    let errors = [3, 4, 5].map(error);
+    assert!(errors.iter().any(|&error| error <= 1e-4), "{errors:?}");
 }
 
 #[test]
