@@ -12,7 +12,8 @@ use pg_core::form::{self, Members, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::SegmentKind;
 use pg_core::loss::{Loss, Targets};
-use pg_core::population::Population;
+use pg_core::perturbation::{Distribution, mirror};
+use pg_core::population::{Batch, BatchMode, Population};
 use pg_core::{Network, f32x8, f32x16, zoo};
 
 const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.1 };
@@ -63,20 +64,53 @@ fn check<N: Network>() -> u64 {
         assert!(moved > 0, "{segment:?}: every parameter is at a kink");
     });
 
-    for members in [0, 3] {
-        let population = Population::new(members, 0.4);
+    check_explicit_members::<N>(&theta, &batch);
+    let split = Population { batch: BatchMode::Split, ..rank_one(3) };
+    for population in [Population::NONE, Population::new(3, 0.4), rank_one(3), split] {
         let run =
             |found: Result<(Vec<f32>, f32), _>| found.map(|(gradient, loss)| (bits(&gradient), loss.to_bits())).expect("a finite loss");
         let scalar = run(gradient::<N, Scalar>(&population, &LOSS, 3, &theta, &batch));
-        assert!(scalar == run(gradient::<N, form::Samples<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{members} members");
-        assert!(scalar == run(gradient::<N, form::Samples<f32x16>>(&population, &LOSS, 3, &theta, &batch)), "{members} members");
-        assert!(scalar == run(gradient::<N, Members<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{members} members");
+        assert!(scalar == run(gradient::<N, form::Samples<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{population:?}");
+        assert!(scalar == run(gradient::<N, form::Samples<f32x16>>(&population, &LOSS, 3, &theta, &batch)), "{population:?}");
+        assert!(scalar == run(gradient::<N, Members<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{population:?}");
     }
     N::fingerprint()
 }
 
+/// A population with noise of rank 1.
+fn rank_one(members: u32) -> Population {
+    let mut population = Population::new(members, 0.4);
+    population.noise.distribution = Distribution::RankOne;
+    population
+}
+
+/// Pairs with noise of rank 1 need no weights of their own, and have the gradient of two explicit members, to rounding. Where a rectifier is so near
+/// its kink that rounding decides on which side it is, another pair must tell.
+fn check_explicit_members<N: Network>(theta: &[f32], batch: &Batch) {
+    let population = rank_one(2);
+    assert!(population.noise.is_factored::<N>());
+    let error = |step| {
+        let at = |population: &Population, theta: &[f32]| {
+            gradient::<N, form::Samples<f32x16>>(population, &LOSS, step, theta, batch).expect("a finite loss").0
+        };
+        let (mut scales, mut member) = (vec![0.0; N::FILTERS], vec![0.0; N::PARAMS]);
+        population.noise.scales::<N, f32>(theta, &mut scales);
+        population.noise.perturb::<N, f32>(&population.stream(SEED, step, 0), theta, &scales, &mut member);
+        // A pair without noise has the masks of the pair.
+        let alone = Population::new(2, 0.0);
+        let first = at(&alone, &member);
+        mirror::<f32>(theta, &mut member);
+        let second = at(&alone, &member);
+        let expected = first.iter().zip(&second).map(|(a, b)| 0.5 * (a + b));
+        let largest = expected.clone().fold(0f32, |most, g| most.max(g.abs()));
+        at(&population, theta).iter().zip(expected).fold(0f32, |most, (a, b)| most.max((a - b).abs())) / largest
+    };
+    let errors = [3, 4, 5].map(error);
+    assert!(errors.iter().any(|&error| error <= 1e-4), "{errors:?}");
+}
+
 #[test]
-fn every_network_has_the_gradient_of_finite_differences_and_the_same_bits_in_every_form() {
+fn every_network_has_the_gradient_of_finite_differences_and_of_explicit_members_and_the_same_bits_in_every_form() {
     let mut tested = BTreeSet::new();
     macro_rules! networks {
         ($($network:ident)*) => {$(

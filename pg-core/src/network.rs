@@ -46,6 +46,8 @@ pub trait Network: 'static {
     const OVERWRITES_INPUT: bool;
     /// Whether a layer mixes samples, so that a batch is one pass whatever its size.
     const WHOLE_BATCH: bool;
+    /// Whether members that divide a batch may run side by side ([`crate::population::Population::is_side_by_side`]).
+    const SIDE_BY_SIDE: bool;
     /// The layers with parameters: what a [`crate::layers::Scope`] chooses from.
     const LEAVES: Leaves;
     /// Whether [`Network::descend`] is written for all its layers.
@@ -127,6 +129,7 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const TRAINING_MACS: usize = 3 * Layers::MACS - Layers::FIRST_MACS;
     const OVERWRITES_INPUT: bool = Layers::OVERWRITES_INPUT;
     const WHOLE_BATCH: bool = Layers::WHOLE_BATCH;
+    const SIDE_BY_SIDE: bool = Layers::SIDE_BY_SIDE;
     const LEAVES: Leaves = Layers::LEAVES;
     const DESCENDS: bool = Layers::DESCENDS;
 

@@ -12,7 +12,11 @@
 //! 5. one sample alone, as a microcontroller has it, leaves no vectors to run along. Where the window moves by one, eight neighbouring places are
 //!    the columns of a small product, a row of taps times a row of the input ([`Lane::multiply_add_tile`]). What any other place sees is copied
 //!    to a row, with zeros beyond the border, which is a dense layer's input for all output channels ([`Lane::multiply_add_rows`]). The order of
-//!    the terms is the same.
+//!    the terms is the same;
+//! 6. noise of rank 1, `a[o]·t[c][t]` on every weight ([`rank_one`](crate::perturbation::rank_one)), is one more output channel with the window t.
+//!    Forward, `u = t ⋆ x` waits where the group's first output will lie, and is the last term of every sum, `a[o]·u[p]`: the tile that writes
+//!    over it comes last. Back, `v[p] = Σ_o a[o]·dy[o][p]` takes the place of the first channel of dy, which nobody needs any more, and its terms
+//!    `t[c][t]·v[p]` go on where those of the weights have ended. Neither takes memory.
 //!
 //! Tried and dropped: nothing yet that deserves a line.
 
@@ -21,6 +25,7 @@ use super::window::{Axis, Plane};
 use crate::form::Form;
 use crate::lane::{EIGHT, Lane, PARTIAL};
 use crate::layers::Pass;
+use crate::perturbation::rank_one::Factors;
 
 /// The sizes of a convolution; channels are those of one group.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +39,7 @@ pub(crate) struct Convolution {
 }
 
 /// Sums of products `Σ a[row][term]·b[term][vector]` for some rows and a run of vectors.
+#[derive(Clone, Copy)]
 struct Terms<'a> {
     /// Weights, and where the first term of the first row lies.
     a: (&'a [f32], usize),
@@ -59,9 +65,20 @@ struct Run<'a> {
     place: usize,
     /// `f32`s from row to row of the sums.
     row: usize,
-    /// What the sums start from; zero without it.
-    biases: Option<&'a [f32]>,
+    start: Start<'a>,
+    /// Factors of the rows: what lies where the first row's sums go, times these, is the last term of every sum.
+    last: Option<Factors<'a>>,
     to: &'a mut [f32],
+}
+
+/// What sums start from.
+#[derive(Clone, Copy)]
+enum Start<'a> {
+    Zero,
+    /// A number for each row.
+    Biases(&'a [f32]),
+    /// What lies where they go.
+    There,
 }
 
 impl Convolution {
@@ -104,7 +121,12 @@ impl Convolution {
             let y = &mut y[group * outputs * plane.outputs() * place..];
             if F::WEIGHT == 1 && place == 1 {
                 let (weights, biases) = (&weights[..outputs * self.fan_in()], &biases[..outputs]);
-                self.forward_one::<F::Value>(&plane, weights, biases, x, &mut y[..outputs * plane.outputs()], scratch);
+                let y = &mut y[..outputs * plane.outputs()];
+                self.forward_one::<F::Value>(&plane, weights, biases, x, y, scratch);
+                if let Some(factors) = pass.factors {
+                    let of_outputs = factors.behind::<F>(self.fan_in() + group * outputs, 1);
+                    self.add_noise_one::<F>(&plane, &factors, &of_outputs, x, y);
+                }
                 continue;
             }
             for oy in 0..plane.y.output {
@@ -120,19 +142,54 @@ impl Convolution {
                         a_steps: [plane.taps(), taps, 1],
                         b_steps: [channel, plane.x.input * place, place],
                     };
-                    let run = Run {
-                        rows: outputs,
+                    let mut run = Run {
+                        rows: 1,
                         places,
                         columns: pass.columns,
                         b_place: plane.x.stride * place,
                         place,
                         row: plane.outputs() * place,
-                        biases: Some(biases),
+                        start: Start::Zero,
+                        last: None,
                         to: &mut y[(oy * plane.x.output + first) * place..],
                     };
-                    correlate::<F>(&terms, run);
+                    if let Some(factors) = pass.factors {
+                        correlate_factors::<F>(&factors, &terms, &mut run);
+                        run.last = Some(factors.behind::<F>(self.fan_in() + group * outputs, pass.columns));
+                    }
+                    correlate::<F>(&terms, &mut Run { rows: outputs, start: Start::Biases(biases), ..run });
                 });
             }
+        }
+    }
+
+    /// Adds to the outputs of one group for one sample alone what noise of rank 1 gives.
+    fn add_noise_one<F: Form>(&self, plane: &Plane, of_weights: &Factors, of_outputs: &Factors, x: &[f32], y: &mut [f32]) {
+        for oy in 0..plane.y.output {
+            for ox in 0..plane.x.output {
+                let seen = self.seen(plane, x, oy, ox);
+                let mut u = F::Value::default();
+                seen.for_runs(|tap, run| {
+                    u = run.iter().zip(tap..).fold(u, |u, (&x, tap)| of_weights.get::<F>(tap, 0, 1).mul_add(F::Value::splat(x), u));
+                });
+                for (o, y) in y[oy * plane.x.output + ox..].iter_mut().step_by(plane.outputs()).enumerate() {
+                    *y = of_outputs.get::<F>(o, 0, 1).mul_add(u, F::Value::splat(*y)).lane(0);
+                }
+            }
+        }
+    }
+
+    /// What the place (oy, ox) of the output sees of one sample alone.
+    #[inline(always)]
+    fn seen<'a>(&self, plane: &Plane, x: &'a [f32], oy: usize, ox: usize) -> Seen<'a> {
+        let (ys, xs) = (plane.y.taps(oy), plane.x.taps(ox));
+        Seen {
+            x,
+            first: plane.y.seen(oy, ys.start) * plane.x.input + plane.x.seen(ox, xs.start),
+            tap: ys.start * plane.x.kernel + xs.start,
+            count: [self.inputs, ys.len(), xs.len()],
+            x_steps: [plane.inputs(), plane.x.input],
+            tap_steps: [plane.taps(), plane.x.kernel],
         }
     }
 
@@ -144,27 +201,18 @@ impl Convolution {
         // The places that see all taps of a row, when neighbours see neighbours.
         let inside = if plane.x.stride == 1 { plane.x.inside() } else { 0..0 };
         for oy in 0..plane.y.output {
-            let ys = plane.y.taps(oy);
             let mut ox = 0;
             while ox < plane.x.output {
-                let xs = plane.x.taps(ox);
-                let together = inside.start <= ox && ox + EIGHT <= inside.end;
-                let seen = Seen {
-                    x,
-                    first: plane.y.seen(oy, ys.start) * plane.x.input + plane.x.seen(ox, xs.start),
-                    tap: ys.start * kernel[1] + xs.start,
-                    count: [self.inputs, ys.len(), xs.len() + if together { EIGHT - 1 } else { 0 }],
-                    x_steps: [plane.inputs(), plane.x.input],
-                    tap_steps: [plane.taps(), kernel[1]],
-                };
+                let mut seen = self.seen(plane, x, oy, ox);
                 let y = &mut y[oy * plane.x.output + ox..];
-                if together {
+                if inside.start <= ox && ox + EIGHT <= inside.end {
+                    seen.count[2] += EIGHT - 1;
                     eight_places::<L>(weights, biases, &seen, y, plane.outputs());
                     ox += EIGHT;
                     continue;
                 }
                 ox += 1;
-                let border = [ys.len(), xs.len()] != kernel;
+                let border = seen.count[1..] != kernel;
                 if border {
                     patch.fill(0.0);
                 }
@@ -182,56 +230,77 @@ impl Convolution {
         }
     }
 
-    /// `dx[c][i] = Σ_o Σ_t w[o][c][t]·dy[o][p]` over the outputs p that see i through t, in the order output, row, column of the window.
+    /// `dx[c][i] = Σ_o Σ_t w[o][c][t]·dy[o][p]` over the outputs p that see i through t, in the order output, row, column of the window. With
+    /// noise dy is changed.
     #[cfg_attr(not(target_os = "none"), inline(never))]
-    pub fn input_gradient<F: Form>(&self, pass: &Pass, weights: &[f32], dy: &[f32], dx: &mut [f32]) {
+    pub fn input_gradient<F: Form>(&self, pass: &Pass, weights: &[f32], dy: &mut [f32], dx: &mut [f32]) {
         let Self { groups, inputs, outputs, .. } = *self;
-        let plane = self.plane.flattened();
         let place = pass.columns * F::COLUMN;
-        let (row, channel) = (plane.x.output * place, plane.outputs() * place);
-        let stride = plane.x.stride;
+        let (channel, input) = (self.plane.outputs() * place, self.plane.inputs() * place);
         for group in 0..groups {
             let weights = &weights[group * outputs * self.fan_in() * F::WEIGHT..];
-            let dy = &dy[group * outputs * channel..][..outputs * channel];
-            let dx = &mut dx[group * inputs * plane.inputs() * place..];
-            for iy in 0..plane.y.input {
-                let (phase_y, first_y) = plane.y.phase(iy);
-                let ys = plane.y.taps_back(first_y, plane.y.taps_in(phase_y));
-                for start in 0..stride.min(plane.x.input) {
-                    // The inputs start, start + stride, …: all of one phase, seen by neighbouring outputs.
-                    let (phase_x, first_x) = plane.x.phase(start);
-                    let taps = plane.x.taps_in(phase_x);
-                    let count = (plane.x.input - start).div_ceil(stride);
-                    let inside = inside_back(&plane.x, first_x, taps, count);
-                    for_runs(count, inside, |first, places| {
-                        let xs = plane.x.taps_back(first_x + first, taps);
-                        let tap = (phase_y + ys.start * plane.y.stride) * plane.x.kernel + phase_x + xs.start * stride;
-                        let seen = if ys.is_empty() || xs.is_empty() {
-                            0
-                        } else {
-                            (first_y - ys.start) * row + (first_x + first - xs.start) * place
-                        };
-                        let terms = Terms {
-                            a: (weights, tap),
-                            b: (dy, seen),
-                            count: [outputs, ys.len(), xs.len()],
-                            a_row: plane.taps(),
-                            a_steps: [self.fan_in(), plane.y.stride * plane.x.kernel, stride],
-                            b_steps: [channel, row.wrapping_neg(), place.wrapping_neg()],
-                        };
-                        let run = Run {
-                            rows: inputs,
-                            places,
-                            columns: pass.columns,
-                            b_place: place,
-                            place: stride * place,
-                            row: plane.inputs() * place,
-                            biases: None,
-                            to: &mut dx[(iy * plane.x.input + start + first * stride) * place..],
-                        };
-                        correlate::<F>(&terms, run);
-                    });
-                }
+            let dy = &mut dy[group * outputs * channel..][..outputs * channel];
+            let dx = &mut dx[group * inputs * input..];
+            self.correlate_back::<F>(pass.columns, Start::Zero, outputs, dy, dx, |terms, run| {
+                correlate::<F>(&Terms { a: (weights, terms.a.1), ..*terms }, run)
+            });
+            let Some(factors) = pass.factors else { continue };
+            let of_outputs = factors.behind::<F>(self.fan_in() + group * outputs, pass.columns);
+            sum_rows::<F>(&of_outputs, pass.columns, channel, dy);
+            self.correlate_back::<F>(pass.columns, Start::There, 1, dy, dx, |terms, run| correlate_factors::<F>(&factors, terms, run));
+        }
+    }
+
+    /// Visits the runs of an input gradient of one group from `outputs` channels of dy on, whose weights are `visit`'s matter.
+    #[inline(always)]
+    fn correlate_back<F: Form>(
+        &self,
+        columns: usize,
+        start: Start,
+        outputs: usize,
+        dy: &[f32],
+        dx: &mut [f32],
+        mut visit: impl FnMut(&Terms, &mut Run),
+    ) {
+        let plane = self.plane.flattened();
+        let place = columns * F::COLUMN;
+        let (row, channel) = (plane.x.output * place, plane.outputs() * place);
+        let stride = plane.x.stride;
+        for iy in 0..plane.y.input {
+            let (phase_y, first_y) = plane.y.phase(iy);
+            let ys = plane.y.taps_back(first_y, plane.y.taps_in(phase_y));
+            for offset in 0..stride.min(plane.x.input) {
+                // The inputs offset, offset + stride, …: all of one phase, seen by neighbouring outputs.
+                let (phase_x, first_x) = plane.x.phase(offset);
+                let taps = plane.x.taps_in(phase_x);
+                let count = (plane.x.input - offset).div_ceil(stride);
+                let inside = inside_back(&plane.x, first_x, taps, count);
+                for_runs(count, inside, |first, places| {
+                    let xs = plane.x.taps_back(first_x + first, taps);
+                    let tap = (phase_y + ys.start * plane.y.stride) * plane.x.kernel + phase_x + xs.start * stride;
+                    let seen =
+                        if ys.is_empty() || xs.is_empty() { 0 } else { (first_y - ys.start) * row + (first_x + first - xs.start) * place };
+                    let terms = Terms {
+                        a: (&[], tap),
+                        b: (dy, seen),
+                        count: [outputs, ys.len(), xs.len()],
+                        a_row: plane.taps(),
+                        a_steps: [self.fan_in(), plane.y.stride * plane.x.kernel, stride],
+                        b_steps: [channel, row.wrapping_neg(), place.wrapping_neg()],
+                    };
+                    let mut run = Run {
+                        rows: self.inputs,
+                        places,
+                        columns,
+                        b_place: place,
+                        place: stride * place,
+                        row: plane.inputs() * place,
+                        start,
+                        last: None,
+                        to: &mut dx[(iy * plane.x.input + offset + first * stride) * place..],
+                    };
+                    visit(&terms, &mut run);
+                });
             }
         }
     }
@@ -516,40 +585,119 @@ fn multiply_add_vectors<L: Lane, const ROWS: usize, const WIDE: usize>(
     }
 }
 
+/// `rows[0][p] = Σ_r a[r]·rows[r][p]` for rows of `length` `f32`s.
+fn sum_rows<F: Form>(a: &Factors, columns: usize, length: usize, rows: &mut [f32]) {
+    let mut at = 0;
+    while at < length {
+        // Eight chains at a time: one alone would be all latency.
+        at += match (length - at) / F::COLUMN {
+            8.. => sum_columns::<F, 8>(a, columns, length, at, rows),
+            _ => sum_columns::<F, 1>(a, columns, length, at, rows),
+        };
+    }
+}
+
+/// `WIDE` vectors of the sum of rows from `at` on; returns how many `f32`s.
+#[inline(always)]
+fn sum_columns<F: Form, const WIDE: usize>(a: &Factors, columns: usize, length: usize, at: usize, rows: &mut [f32]) -> usize {
+    let mut sums = [F::Value::default(); WIDE];
+    for (r, row) in rows.chunks_exact(length).enumerate() {
+        let row = &row[at..][..WIDE * F::COLUMN];
+        let shared = a.as_weights().map(|a| F::weight(a, r));
+        for (j, sum) in sums.iter_mut().enumerate() {
+            let a = shared.unwrap_or_else(|| a.get::<F>(r, (at / F::COLUMN + j) % columns, columns));
+            *sum = a.mul_add(F::Value::load(&row[j * F::COLUMN..]), *sum);
+        }
+    }
+    let to = &mut rows[at..][..WIDE * F::COLUMN];
+    sums.iter().zip(to.chunks_exact_mut(F::COLUMN)).for_each(|(sum, to)| sum.store(to));
+    WIDE * F::COLUMN
+}
+
+/// Forms the sums of a run with `factors` for weights.
+#[inline(always)]
+fn correlate_factors<F: Form>(factors: &Factors, terms: &Terms, run: &mut Run) {
+    if let Some(weights) = factors.as_weights() {
+        return correlate::<F>(&Terms { a: (weights, terms.a.1), ..*terms }, run);
+    }
+    let (rows, columns) = (run.rows, run.columns);
+    for (row, column) in (0..rows).flat_map(|row| (0..columns).map(move |column| (row, column))) {
+        let mut place = 0;
+        while place < run.places {
+            let at = [row, column, place];
+            place += match run.places - place {
+                8.. => tile_of_column::<F, 8>(factors, terms, run, at),
+                4.. => tile_of_column::<F, 4>(factors, terms, run, at),
+                _ => tile_of_column::<F, 1>(factors, terms, run, at),
+            };
+        }
+    }
+}
+
+/// `WIDE` places of one column, which have their factors in common; returns how many.
+#[inline(never)]
+fn tile_of_column<F: Form, const WIDE: usize>(factors: &Factors, terms: &Terms, run: &mut Run, [row, column, place]: [usize; 3]) -> usize {
+    let lanes = column * F::COLUMN;
+    let from: [usize; WIDE] = core::array::from_fn(|j| (place + j) * run.b_place + lanes);
+    let to: [usize; WIDE] = core::array::from_fn(|j| row * run.row + (place + j) * run.place + lanes);
+    let mut sums = match run.start {
+        Start::There => to.map(|to| F::Value::load(&run.to[to..])),
+        _ => [F::Value::default(); WIDE],
+    };
+    let [channels, ys, xs] = terms.count;
+    for (c, y) in (0..channels).flat_map(|c| (0..ys).map(move |y| (c, y))) {
+        let mut a_at = terms.a.1 + row * terms.a_row + c * terms.a_steps[0] + y * terms.a_steps[1];
+        let mut b_at = terms.b.1.wrapping_add(c * terms.b_steps[0]).wrapping_add(y.wrapping_mul(terms.b_steps[1]));
+        for _ in 0..xs {
+            let factor = factors.get::<F>(a_at, column, run.columns);
+            for (sum, from) in sums.iter_mut().zip(from) {
+                *sum = factor.mul_add(F::Value::load(&terms.b.0[b_at + from..]), *sum);
+            }
+            a_at += terms.a_steps[2];
+            b_at = b_at.wrapping_add(terms.b_steps[2]);
+        }
+    }
+    for (sum, to) in sums.iter().zip(to) {
+        sum.store(&mut run.to[to..]);
+    }
+    WIDE
+}
+
 /// Forms the sums of a run, tile by tile.
 #[inline(always)]
-fn correlate<F: Form>(terms: &Terms, mut run: Run) {
+fn correlate<F: Form>(terms: &Terms, run: &mut Run) {
     let vectors = run.places * run.columns;
     let mut vector = 0;
     while vector < vectors {
         let left = vectors - vector;
         vector += if F::COLUMN >= 16 {
             match left {
-                4.. => bands::<F, 6, 4>(terms, &mut run, vector),
-                2.. => bands::<F, 6, 2>(terms, &mut run, vector),
-                _ => bands::<F, 6, 1>(terms, &mut run, vector),
+                4.. => bands::<F, 6, 4>(terms, run, vector),
+                2.. => bands::<F, 6, 2>(terms, run, vector),
+                _ => bands::<F, 6, 1>(terms, run, vector),
             }
         } else if F::COLUMN > 1 {
             match left {
-                2.. => bands::<F, 6, 2>(terms, &mut run, vector),
-                _ => bands::<F, 6, 1>(terms, &mut run, vector),
+                2.. => bands::<F, 6, 2>(terms, run, vector),
+                _ => bands::<F, 6, 1>(terms, run, vector),
             }
         } else {
             match left {
-                4.. => bands::<F, 4, 4>(terms, &mut run, vector),
-                _ => bands::<F, 4, 1>(terms, &mut run, vector),
+                4.. => bands::<F, 4, 4>(terms, run, vector),
+                _ => bands::<F, 4, 1>(terms, run, vector),
             }
         };
     }
 }
 
-/// Tiles of at most `HIGH` rows below each other, the rows dealt evenly; returns the width.
+/// Tiles of at most `HIGH` rows above each other, the rows dealt evenly, the first row last ([`Run::last`]); returns the width.
 #[inline(always)]
 fn bands<F: Form, const HIGH: usize, const WIDE: usize>(terms: &Terms, run: &mut Run, vector: usize) -> usize {
     let tiles = run.rows.div_ceil(HIGH);
-    let mut row = 0;
+    let mut row = run.rows;
     for tile in 0..tiles {
-        let rows = (run.rows - row).div_ceil(tiles - tile);
+        let rows = row.div_ceil(tiles - tile);
+        row -= rows;
         macro_rules! heights {
             ($($rows:literal)*) => {
                 match rows {
@@ -565,7 +713,6 @@ fn bands<F: Form, const HIGH: usize, const WIDE: usize>(terms: &Terms, run: &mut
             };
         }
         heights!(1 2 3 4 5 6);
-        row += rows;
     }
     WIDE
 }
@@ -574,12 +721,23 @@ fn bands<F: Form, const HIGH: usize, const WIDE: usize>(terms: &Terms, run: &mut
 #[inline(never)]
 fn tile_of<F: Form, const ROWS: usize, const WIDE: usize, const CLOSE: bool>(terms: &Terms, run: &mut Run, row: usize, vector: usize) {
     let mut sums = [[F::Value::default(); WIDE]; ROWS];
-    if let Some(biases) = run.biases {
-        for (r, sums) in sums.iter_mut().enumerate() {
-            sums.fill(F::weight(biases, row + r));
+    let columns = run.columns;
+    let offset = |vector: usize, place: usize| vector / columns * place + vector % columns * F::COLUMN;
+    match run.start {
+        Start::Zero => {}
+        Start::Biases(biases) => {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                sums.fill(F::weight(biases, row + r));
+            }
+        }
+        Start::There => {
+            for (r, sums) in sums.iter_mut().enumerate() {
+                for (j, sum) in sums.iter_mut().enumerate() {
+                    *sum = F::Value::load(&run.to[(row + r) * run.row + offset(vector + j, run.place)..]);
+                }
+            }
         }
     }
-    let offset = |vector: usize, place: usize| vector / run.columns * place + vector % run.columns * F::COLUMN;
     let mut offsets = [0; WIDE];
     for (j, place) in offsets.iter_mut().enumerate() {
         *place = offset(vector + j, run.b_place);
@@ -618,6 +776,20 @@ fn tile_of<F: Form, const ROWS: usize, const WIDE: usize, const CLOSE: bool>(ter
     let mut offsets = [0; WIDE];
     for (j, place) in offsets.iter_mut().enumerate() {
         *place = offset(vector + j, run.place);
+    }
+    if let Some(factors) = &run.last {
+        let terms = offsets.map(|offset| F::Value::load(&run.to[offset..]));
+        let weights = factors.as_weights();
+        for (r, sums) in sums.iter_mut().enumerate() {
+            if let Some(weights) = weights {
+                let weight = F::weight(weights, row + r);
+                sums.iter_mut().zip(terms).for_each(|(sum, term)| *sum = weight.mul_add(term, *sum));
+                continue;
+            }
+            for (j, sum) in sums.iter_mut().enumerate() {
+                *sum = factors.get::<F>(row + r, (vector + j) % columns, columns).mul_add(terms[j], *sum);
+            }
+        }
     }
     for (r, sums) in sums.iter().enumerate() {
         for (sum, offset) in sums.iter().zip(offsets) {

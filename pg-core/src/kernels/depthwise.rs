@@ -15,6 +15,7 @@ use super::window::{Axis, Plane};
 use crate::form::Form;
 use crate::lane::{Lane, PARTIAL};
 use crate::layers::Pass;
+use crate::perturbation::rank_one::Factors;
 
 /// The sizes of a depthwise convolution.
 #[derive(Clone, Copy, Debug)]
@@ -63,6 +64,12 @@ impl Depthwise {
         larger((y.input + 2 * y.padding) * x.stride * dealt(x), spread(y) * spread(x) + row)
     }
 
+    /// The factors of the members' noise for channel `c`.
+    fn noise<'a, F: Form>(&self, pass: &Pass<'a>, c: usize) -> Option<Noise<'a>> {
+        let columns = pass.columns;
+        pass.factors.map(|factors| Noise { of_taps: factors, of_channel: factors.behind::<F>(self.plane.taps() + c, columns), columns })
+    }
+
     /// Writes a channel of x, each row dealt by the stride, between the padding that is there already.
     fn pad(&self, place: usize, x: &[f32], to: &mut [f32]) {
         let Plane { y, x: axis } = &self.plane;
@@ -93,6 +100,7 @@ impl Depthwise {
             self.pad(place, x, scratch);
             let window = Window {
                 weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
+                noise: self.noise::<F>(pass, c),
                 start: F::weight(biases, c),
                 taps: [plane.y.kernel, plane.x.kernel],
                 first: 0,
@@ -128,6 +136,7 @@ impl Depthwise {
                     let last = [tap_y + rows.saturating_sub(1) * axis_y.stride, tap_x + columns.saturating_sub(1) * stride];
                     let window = Window {
                         weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
+                        noise: self.noise::<F>(pass, c),
                         start: F::Value::default(),
                         taps: [rows, columns],
                         first: last[0] * axis_x.kernel + last[1],
@@ -219,9 +228,18 @@ impl Depthwise {
     }
 }
 
+/// Noise of rank 1 on the window of one channel: its part of `w[t]` is a factor of the channel times one of the tap.
+#[derive(Clone, Copy)]
+struct Noise<'a> {
+    of_taps: Factors<'a>,
+    of_channel: Factors<'a>,
+    columns: usize,
+}
+
 /// The window of one channel, and how what it sees lies.
 struct Window<'a, L> {
     weights: &'a [f32],
+    noise: Option<Noise<'a>>,
     /// What the sums start from.
     start: L,
     /// Rows and columns of taps.
@@ -240,40 +258,73 @@ struct Window<'a, L> {
 /// One row of outputs `to`, its places side by side, from rows that begin with `from`.
 #[inline(always)]
 fn slide<F: Form>(window: &Window<F::Value>, from: &[f32], to: &mut [f32]) {
+    let weights = window.weights;
+    // With noise a member's weights are made as they are read.
+    let Some(Noise { of_taps, of_channel, columns }) = window.noise else {
+        return slide_tiles::<F, false>(window, from, to, |tap| F::weight(weights, tap));
+    };
+    if let (Some(t), Some(c)) = (of_taps.as_weights(), of_channel.as_weights()) {
+        let c = F::weight(c, 0);
+        return slide_tiles::<F, false>(window, from, to, |tap| c.mul_add(F::weight(t, tap), F::weight(weights, tap)));
+    }
+    // Where samples have members of their own, the places of a column have their weights in common.
+    for column in 0..columns {
+        let (from, to) = (&from[column * F::COLUMN..], &mut to[column * F::COLUMN..]);
+        let c = of_channel.get::<F>(0, column, columns);
+        let weight = |tap| c.mul_add(of_taps.get::<F>(tap, column, columns), F::weight(weights, tap));
+        slide_tiles::<F, true>(window, from, to, weight);
+    }
+}
+
+/// Every vector of a row, or with `APART` the first vector of every place; `weight(tap)` reads a weight.
+#[inline(always)]
+fn slide_tiles<F: Form, const APART: bool>(
+    window: &Window<F::Value>,
+    from: &[f32],
+    to: &mut [f32],
+    weight: impl Fn(usize) -> F::Value + Copy,
+) {
     let mut at = 0;
     while at < to.len() {
-        at += match (to.len() - at) / F::COLUMN {
-            8.. => slide_tile::<F, 8>(window, at, from, to),
-            4.. => slide_tile::<F, 4>(window, at, from, to),
-            _ => slide_tile::<F, 1>(window, at, from, to),
+        at += match (to.len() - at).div_ceil(if APART { window.place } else { F::COLUMN }) {
+            8.. => slide_tile::<F, 8, APART>(window, at, from, to, weight),
+            4.. => slide_tile::<F, 4, APART>(window, at, from, to, weight),
+            _ => slide_tile::<F, 1, APART>(window, at, from, to, weight),
         };
     }
 }
 
 /// `WIDE` vectors of a row from `at` on; returns how many `f32`s. A function of its own, so that the sums have all registers to themselves.
 #[inline(never)]
-fn slide_tile<F: Form, const WIDE: usize>(window: &Window<F::Value>, at: usize, from: &[f32], to: &mut [f32]) -> usize {
+fn slide_tile<F: Form, const WIDE: usize, const APART: bool>(
+    window: &Window<F::Value>,
+    at: usize,
+    from: &[f32],
+    to: &mut [f32],
+    weight: impl Fn(usize) -> F::Value,
+) -> usize {
+    let step = if APART { window.place } else { F::COLUMN };
     let mut sums = [window.start; WIDE];
     let [height, width] = window.taps;
     for y in 0..height {
         let (mut seen, mut phase) = (at + y * window.row, 0);
-        let mut weight = window.first.wrapping_add(y.wrapping_mul(window.steps[0]));
+        let mut tap = window.first.wrapping_add(y.wrapping_mul(window.steps[0]));
         for _ in 0..width {
-            let near = &from[seen..][..WIDE * F::COLUMN];
-            let factor = F::weight(window.weights, weight);
+            let near = &from[seen..][..(WIDE - 1) * step + F::COLUMN];
+            let factor = weight(tap);
             for (j, sum) in sums.iter_mut().enumerate() {
-                *sum = factor.mul_add(F::Value::load(&near[j * F::COLUMN..]), *sum);
+                *sum = factor.mul_add(F::Value::load(&near[j * step..]), *sum);
             }
-            weight = weight.wrapping_add(window.steps[1]);
+            tap = tap.wrapping_add(window.steps[1]);
             (seen, phase) = (seen + window.phase, phase + 1);
             if phase == window.phases {
                 (seen, phase) = (seen - phase * window.phase + window.place, 0);
             }
         }
     }
-    let to = &mut to[at..][..WIDE * F::COLUMN];
+    let to = &mut to[at..][..(WIDE - 1) * step + F::COLUMN];
     for (j, sum) in sums.iter().enumerate() {
-        sum.store(&mut to[j * F::COLUMN..]);
+        sum.store(&mut to[j * step..]);
     }
-    WIDE * F::COLUMN
+    WIDE * step
 }

@@ -80,6 +80,16 @@ pub(crate) fn fold_lanes<F: Form>(partial: &[F::Value]) -> F::Value {
     (four[0] + four[2]) + (four[1] + four[3])
 }
 
+/// The sum of `term(i)` for i below `count`, lane by lane: four strided chains, folded in halves.
+#[inline(always)]
+pub(crate) fn lane_sum<L: Lane>(count: usize, mut term: impl FnMut(usize) -> L) -> L {
+    let mut sums = [L::default(); 4];
+    for i in 0..count {
+        sums[i % 4] = sums[i % 4] + term(i);
+    }
+    (sums[0] + sums[2]) + (sums[1] + sums[3])
+}
+
 /// Adds the sums of the members, in their order, to the gradient of one parameter (without `adds`: writes them).
 #[inline(always)]
 pub(crate) fn add_members<F: Form>(pass: &Pass, sum: F::Value, gradient: &mut f32) {

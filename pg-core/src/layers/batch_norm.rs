@@ -1,6 +1,7 @@
 //! Batch normalisation (Ioffe and Szegedy, 2015): each channel to mean 0 and variance 1 over a batch, then a gain and a bias of its own.
 //!
-//! In training every member of a population normalises with the statistics of its own batch. The running statistics, which
+//! In training every member of a population normalises with the statistics of its own batch, also where members on factors divide a batch and
+//! run side by side: sums are then over the places of each sample, then over the samples of each member in order. The running statistics, which
 //! inference uses, are never touched by a member: [`Layer::estimate`] measures them with the central parameters. They are the mean and the
 //! variance (divided by n) of all samples that were measured, merged batch by batch (Chan, Golub and LeVeque, 1979).
 //!
@@ -11,9 +12,10 @@ use core::fmt;
 
 use crate::floats::Floats;
 use crate::form::Form;
-use crate::kernels::sum::{add_members, sum};
+use crate::kernels::sum::{add_members, lane_sum, sum};
 use crate::lane::Lane;
 use crate::layers::{Buffers, Layer, Mode, Part, Pass, Segment, SegmentKind};
+use crate::population::part;
 use crate::shape::{Shape, Shaped};
 
 /// Added to a variance, as in PyTorch and ONNX.
@@ -51,8 +53,11 @@ impl<In: Shaped> Layer<In> for BatchNorm {
     const STORED: usize = 4 * In::SHAPE.channels;
     const STATISTICS: usize = if is_folded::<In>() { 0 } else { 2 * In::SHAPE.channels };
     const TAPE: usize = if is_folded::<In>() { 0 } else { 2 * In::SHAPE.channels + In::SHAPE.len() };
+    // Of a channel, two numbers for each sample.
+    const SCRATCH: usize = if is_folded::<In>() { 0 } else { 2 };
     const MACS: usize = if is_folded::<In>() { 0 } else { In::SHAPE.len() };
     const WHOLE_BATCH: bool = !is_folded::<In>();
+    const SIDE_BY_SIDE: bool = true;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("BatchNorm")
@@ -75,7 +80,10 @@ impl<In: Shaped> Layer<In> for BatchNorm {
             return;
         }
         let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
-        forward::<F>(&sizes, parameters, x, tape);
+        match pass.factors.and_then(|factors| factors.parts()) {
+            Some(members) => forward_parts::<F>(&sizes, members, parameters, x, tape),
+            None => forward::<F>(&sizes, parameters, x, tape),
+        }
     }
 
     #[inline]
@@ -85,14 +93,17 @@ impl<In: Shaped> Layer<In> for BatchNorm {
         x: &[f32],
         tape: &[f32],
         buffers: &mut Buffers,
-        _: &mut [f32],
+        scratch: &mut [f32],
         gradient: &mut [f32],
     ) {
         if is_folded::<In>() {
             return;
         }
         let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
-        backward::<F>(&sizes, parameters, x, tape, buffers.dy, gradient);
+        match pass.factors.and_then(|factors| factors.parts()) {
+            Some(members) => backward_parts::<F>(&sizes, members, parameters, x, tape, buffers.dy, scratch, gradient),
+            None => backward::<F>(&sizes, parameters, x, tape, buffers.dy, gradient),
+        }
     }
 
     fn estimate<F: Form>(pass: &Pass, share: f32, parameters: &mut [f32], _: &[f32], tape: &[f32]) {
@@ -244,6 +255,116 @@ fn backward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &[f32],
             let dy_here = F::Value::load(dy);
             let dx = if measured { scale * (-normal(x)).mul_add(mean_product, dy_here - mean_dy) } else { scale * dy_here };
             kept::<F>(pass, occupied, i * F::COLUMN, dx).store(dy);
+        }
+    }
+}
+
+/// Makes of a number for each sample, in its column or lane of `row`, the mean over the `places` of all samples of its member. Lanes beyond the
+/// last sample go with it.
+fn average<F: Form>(pass: &Pass, members: u32, places: usize, row: &mut [f32]) {
+    let each = F::COLUMN / F::SAMPLES;
+    for member in 0..members {
+        let samples = part(member, members, pass.samples);
+        let total = samples.clone().fold(0.0, |total, n| total + row[n * each]);
+        let end = if samples.end == pass.samples { row.len() } else { samples.end * each };
+        row[samples.start * each..end].fill(total / (places * samples.len()) as f32);
+    }
+}
+
+/// [`forward`] of members side by side: the statistics of a sample are those over the samples of its member.
+#[cfg_attr(not(target_os = "none"), inline(never))]
+fn forward_parts<F: Form>(sizes: &Sizes, members: u32, parameters: &[f32], x: &[f32], tape: &mut [f32]) {
+    let Sizes { pass, channels, places } = *sizes;
+    let element = pass.columns * F::COLUMN;
+    let (notes, y) = tape.split_at_mut(2 * channels * element);
+    let (means, variances) = notes.split_at_mut(channels * element);
+    let notes = means.chunks_exact_mut(element).zip(variances.chunks_exact_mut(element));
+    let rows = x.chunks_exact(places * element).zip(y.chunks_exact_mut(places * element));
+    for (c, ((x, y), (means, variances))) in rows.zip(notes).enumerate() {
+        for column in (0..element).step_by(F::COLUMN) {
+            lane_sum(places, |p| F::Value::load(&x[p * element + column..])).store(&mut means[column..]);
+        }
+        average::<F>(pass, members, places, means);
+        for column in (0..element).step_by(F::COLUMN) {
+            let mean = F::Value::load(&means[column..]);
+            let squares = lane_sum(places, |p| {
+                let difference = F::Value::load(&x[p * element + column..]) - mean;
+                difference * difference
+            });
+            squares.store(&mut variances[column..]);
+        }
+        average::<F>(pass, members, places, variances);
+        let (gain, bias) = (F::weight(parameters, c), F::weight(parameters, channels + c));
+        for column in (0..element).step_by(F::COLUMN) {
+            let statistics = Statistics { mean: F::Value::load(&means[column..]), variance: F::Value::load(&variances[column..]) };
+            let scale = gain * statistics.inverse_deviation();
+            for at in (column..places * element).step_by(element) {
+                (F::Value::load(&x[at..]) - statistics.mean).mul_add(scale, bias).store(&mut y[at..]);
+            }
+        }
+    }
+}
+
+/// [`backward`] of members side by side.
+#[cfg_attr(not(target_os = "none"), inline(never))]
+#[allow(clippy::too_many_arguments, reason = "the memory is the caller's, part by part")]
+fn backward_parts<F: Form>(
+    sizes: &Sizes,
+    members: u32,
+    parameters: &[f32],
+    x: &[f32],
+    tape: &[f32],
+    dy: &mut [f32],
+    scratch: &mut [f32],
+    gradient: &mut [f32],
+) {
+    let Sizes { pass, channels, places } = *sizes;
+    let element = pass.columns * F::COLUMN;
+    let occupied = occupied::<F>(pass);
+    let trained = pass.scope.part() != Part::Nothing;
+    let (gains, rest) = gradient.split_at_mut(if trained { channels } else { 0 });
+    let (biases, statistics) = rest.split_at_mut(gains.len());
+    if !pass.adds {
+        statistics.fill(0.0);
+    }
+    let (sums, products) = scratch[..2 * element].split_at_mut(element);
+    let (means, variances) = tape[..2 * channels * element].split_at(channels * element);
+    let rows = x.chunks_exact(places * element).zip(dy.chunks_exact_mut(places * element));
+    for (c, (x, dy)) in rows.take(channels).enumerate() {
+        let noted = |column: usize| {
+            let at = |row: &[f32]| F::Value::load(&row[c * element + column..]);
+            Statistics { mean: at(means), variance: at(variances) }
+        };
+        for column in (0..element).step_by(F::COLUMN) {
+            let (mean, inverse) = (noted(column).mean, noted(column).inverse_deviation());
+            lane_sum(places, |p| F::Value::load(&dy[p * element + column..])).store(&mut sums[column..]);
+            let product = lane_sum(places, |p| {
+                let at = p * element + column;
+                F::Value::load(&dy[at..]) * ((F::Value::load(&x[at..]) - mean) * inverse)
+            });
+            product.store(&mut products[column..]);
+        }
+        if trained {
+            let total = |row: &[f32]| {
+                F::Value::splat(row.iter().step_by(F::COLUMN / F::SAMPLES).take(pass.samples).fold(0.0, |total, sum| total + sum))
+            };
+            add_members::<F>(pass, total(products), &mut gains[c]);
+            add_members::<F>(pass, total(sums), &mut biases[c]);
+        }
+        if !pass.wants_input_gradient {
+            continue;
+        }
+        average::<F>(pass, members, places, sums);
+        average::<F>(pass, members, places, products);
+        for column in (0..element).step_by(F::COLUMN) {
+            let (mean, inverse) = (noted(column).mean, noted(column).inverse_deviation());
+            let scale = F::weight(parameters, c) * inverse;
+            let (mean_dy, mean_product) = (F::Value::load(&sums[column..]), F::Value::load(&products[column..]));
+            for at in (column..places * element).step_by(element) {
+                let normal = (F::Value::load(&x[at..]) - mean) * inverse;
+                let dx = scale * (-normal).mul_add(mean_product, F::Value::load(&dy[at..]) - mean_dy);
+                kept::<F>(pass, occupied, at, dx).store(&mut dy[at..]);
+            }
         }
     }
 }

@@ -61,12 +61,15 @@ macro_rules! branches {
         const SCRATCH: usize = B::OUT.len() + <$a as Shaped>::SHAPE.len() + larger(A::SCRATCH, B::SCRATCH);
         const TRANSPOSED: usize = larger(A::TRANSPOSED, B::TRANSPOSED);
         const FILTERS: usize = A::FILTERS + B::FILTERS;
+        const FACTORS: usize = A::FACTORS + B::FACTORS;
+        const FACTORED: bool = A::FACTORED && B::FACTORED;
         const MACS: usize = A::MACS + B::MACS;
         const FIRST_MACS: usize = A::FIRST_MACS + B::FIRST_MACS;
         const MASKS: u32 = A::MASKS + B::MASKS;
         const LEAVES: Leaves = A::LEAVES.then(&B::LEAVES);
         const ACTIVATION: Option<Activation> = Some(Activation::Linear);
         const WHOLE_BATCH: bool = A::WHOLE_BATCH || B::WHOLE_BATCH;
+        const SIDE_BY_SIDE: bool = A::SIDE_BY_SIDE && B::SIDE_BY_SIDE;
 
         fn segments(offset: usize, next: Activation, visit: &mut dyn FnMut(Segment)) {
             A::segments(offset, next, visit);
@@ -103,8 +106,9 @@ impl<In: Shaped, A: Layer<Shared<In>>, B: Layer<Shared<In>>> Layer<In> for Paral
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
         let (a_tape, rest) = tape.split_at_mut(A::TAPE * element);
         let (b_tape, y) = rest.split_at_mut(B::TAPE * element);
-        A::forward::<F>(&pass.branch(0, false), first, x, a_tape, scratch);
-        B::forward::<F>(&pass.branch(A::MASKS, false), second, x, b_tape, scratch);
+        let pass = pass.branch(false);
+        A::forward::<F>(&pass, first, x, a_tape, scratch);
+        B::forward::<F>(&pass.behind::<F, Shared<In>, A>(), second, x, b_tape, scratch);
         let (ya, yb) = y.split_at_mut(A::OUT.len() * element);
         ya.copy_from_slice(&output::<Shared<In>, A>(element, x, a_tape)[..ya.len()]);
         yb[..B::OUT.len() * element].copy_from_slice(&output::<Shared<In>, B>(element, x, b_tape)[..B::OUT.len() * element]);
@@ -156,8 +160,9 @@ where
         let (a_tape, rest) = tape.split_at_mut(A::TAPE * element);
         let (b_tape, y) = rest.split_at_mut(B::TAPE * element);
         let (xa, xb) = x.split_at_mut(FirstChannels::<In, FIRST>::SHAPE.len() * element);
-        A::forward::<F>(&pass.branch(0, false), first, xa, a_tape, scratch);
-        B::forward::<F>(&pass.branch(A::MASKS, false), second, xb, b_tape, scratch);
+        let pass = pass.branch(false);
+        A::forward::<F>(&pass, first, xa, a_tape, scratch);
+        B::forward::<F>(&pass.behind::<F, FirstChannels<In, FIRST>, A>(), second, xb, b_tape, scratch);
         let (ya, yb) = y.split_at_mut(A::OUT.len() * element);
         ya.copy_from_slice(&output::<_, A>(element, xa, a_tape)[..ya.len()]);
         yb[..B::OUT.len() * element].copy_from_slice(&output::<_, B>(element, xb, b_tape)[..B::OUT.len() * element]);
@@ -210,6 +215,7 @@ fn backward<'a, F: Form, InA: Shaped, InB: Shaped, A: Layer<InA>, B: Layer<InB>>
 ) -> &'a [f32] {
     let element = pass.columns * F::COLUMN;
     let wants = pass.wants_input_gradient;
+    let pass = pass.branch(wants);
     let (a_out, b_out, input) = (A::OUT.len() * element, B::OUT.len() * element, InA::SHAPE.len() * element);
     let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
     let (a_tape, rest) = tape.split_at(A::TAPE * element);
@@ -217,13 +223,12 @@ fn backward<'a, F: Form, InA: Shaped, InB: Shaped, A: Layer<InA>, B: Layer<InB>>
     let (dyb, rest_of_scratch) = scratch.split_at_mut(b_out);
     let (dxa, scratch) = rest_of_scratch.split_at_mut(input);
     dyb.copy_from_slice(&buffers.dy[a_out..a_out + b_out]);
-    A::backward::<F>(&pass.branch(0, wants), first, xa, a_tape, buffers, scratch, first_gradient);
+    A::backward::<F>(&pass, first, xa, a_tape, buffers, scratch, first_gradient);
     if wants {
         dxa.copy_from_slice(&buffers.dy[..input]);
     }
     buffers.dy[..b_out].copy_from_slice(dyb);
-    let of_b = pass.branch(A::MASKS, wants).behind(const { &A::LEAVES });
-    B::backward::<F>(&of_b, second, xb, &rest[..B::TAPE * element], buffers, scratch, second_gradient);
+    B::backward::<F>(&pass.behind::<F, InA, A>(), second, xb, &rest[..B::TAPE * element], buffers, scratch, second_gradient);
     dxa
 }
 

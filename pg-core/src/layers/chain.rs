@@ -60,6 +60,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || (A::TAPE == 0 && B::OVERWRITES_INPUT);
     const NEEDS_OUTPUT: bool = B::NEEDS_OUTPUT || (B::TAPE == 0 && A::NEEDS_OUTPUT);
     const WHOLE_BATCH: bool = A::WHOLE_BATCH || B::WHOLE_BATCH;
+    const SIDE_BY_SIDE: bool = A::SIDE_BY_SIDE && B::SIDE_BY_SIDE;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         A::describe(to)?;
@@ -80,8 +81,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let (first_tape, second_tape) = tape.split_at_mut(A::TAPE * element);
         A::forward::<F>(pass, first, x, first_tape, scratch);
         let x = if A::TAPE == 0 { x } else { &mut first_tape[(A::TAPE - A::OUT.len()) * element..] };
-        let factors = pass.factors.map(|factors| factors.behind::<F>(A::FACTORS, pass.columns));
-        B::forward::<F>(&Pass { masks: pass.masks + A::MASKS, factors, ..*pass }, second, x, second_tape, scratch);
+        B::forward::<F>(&pass.behind::<F, In, A>(), second, x, second_tape, scratch);
     }
 
     #[cfg_attr(not(target_os = "none"), inline)]
@@ -99,8 +99,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let (first, second) = parameters.split_at(A::PARAMS * F::WEIGHT);
         let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
         let (first_gradient, second_gradient) = gradient.split_at_mut(pass.scope.len(const { &A::LEAVES }).min(gradient.len()));
-        let inner = Self::inner::<In>(pass);
-        let inner = Pass { factors: pass.factors.map(|factors| factors.behind::<F>(A::FACTORS, pass.columns)), ..inner };
+        let inner = Self::inner::<F, In>(pass);
         B::backward::<F>(&inner, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch, second_gradient);
         if inner.wants_input_gradient {
             A::backward::<F>(pass, first, x, first_tape, buffers, scratch, first_gradient);
@@ -121,7 +120,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
         let element = pass.columns * F::COLUMN;
         let (first, second) = parameters.split_at_mut(A::PARAMS);
         let (first_tape, second_tape) = tape.split_at(A::TAPE * element);
-        let inner = Self::inner::<In>(pass);
+        let inner = Self::inner::<F, In>(pass);
         B::descend::<F>(&inner, rate, second, output::<In, A>(element, x, first_tape), second_tape, buffers, scratch);
         if inner.wants_input_gradient {
             A::descend::<F>(pass, rate, first, x, first_tape, buffers, scratch);
@@ -152,15 +151,14 @@ impl<A, B> Chain<A, B> {
     /// The backward pass of B: A's output is the caller's input only when A does nothing; its gradient is needed when A, or what lies
     /// before it, has something to learn.
     #[inline(always)]
-    fn inner<'a, In: Shaped>(pass: &Pass<'a>) -> Pass<'a>
+    fn inner<'a, F: Form, In: Shaped>(pass: &Pass<'a>) -> Pass<'a>
     where
         A: Layer<In>,
     {
         Pass {
-            masks: pass.masks + A::MASKS,
             wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0 && pass.scope.trains(A::LEAVES.count()),
             input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
-            ..pass.behind(const { &A::LEAVES })
+            ..pass.behind::<F, In, A>()
         }
     }
 }
@@ -196,6 +194,7 @@ macro_rules! tuple {
             const OVERWRITES_INPUT: bool = <chain!($($name)+) as Layer<In>>::OVERWRITES_INPUT;
             const NEEDS_OUTPUT: bool = <chain!($($name)+) as Layer<In>>::NEEDS_OUTPUT;
             const WHOLE_BATCH: bool = <chain!($($name)+) as Layer<In>>::WHOLE_BATCH;
+            const SIDE_BY_SIDE: bool = <chain!($($name)+) as Layer<In>>::SIDE_BY_SIDE;
 
             fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
                 to.write_str("(")?;

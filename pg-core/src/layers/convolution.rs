@@ -47,6 +47,8 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     const FILTERS: usize = OUT;
     const WEIGHTS: usize = Self::sizes(In::SHAPE).fan_in() * OUT;
     const FAN_IN: usize = Self::sizes(In::SHAPE).fan_in();
+    const FACTORS: usize = Self::sizes(In::SHAPE).fan_in() + OUT;
+    const FACTORED: bool = true;
     const MACS: usize = Self::sizes(In::SHAPE).macs();
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
 
@@ -77,7 +79,7 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     ) {
         let sizes = const { Self::sizes(In::SHAPE) };
         let element = pass.columns * F::COLUMN;
-        let dy = &buffers.dy[..<Self as Layer<In>>::OUT.len() * element];
+        let dy = &mut buffers.dy[..<Self as Layer<In>>::OUT.len() * element];
         let x = &x[..In::SHAPE.len() * element];
         match pass.scope.part() {
             Part::Everything => sizes.weight_gradient::<F>(pass, x, dy, gradient),

@@ -39,6 +39,8 @@ impl<W: Slides, In: Shaped> Layer<In> for Depthwise<W> {
     const WEIGHTS: usize = Self::sizes(In::SHAPE).plane.taps() * In::SHAPE.channels;
     const FILTERS: usize = In::SHAPE.channels;
     const FAN_IN: usize = Self::sizes(In::SHAPE).plane.taps();
+    const FACTORS: usize = Self::sizes(In::SHAPE).plane.taps() + In::SHAPE.channels;
+    const FACTORED: bool = true;
     const MACS: usize = {
         let depthwise::Depthwise { channels, plane } = Self::sizes(In::SHAPE);
         Convolution { groups: channels, inputs: 1, outputs: 1, plane }.macs()

@@ -4,7 +4,7 @@
 use core::fmt;
 
 use crate::form::Form;
-use crate::kernels::sum::{add_members, bias_gradient, sum};
+use crate::kernels::sum::{add_members, bias_gradient, lane_sum, sum};
 use crate::lane::Lane;
 use crate::layers::{Activation, Buffers, Layer, Part, Pass, Segment, SegmentKind};
 use crate::shape::{Shape, Shaped};
@@ -51,16 +51,6 @@ impl<In: Shaped> Layer<In> for LayerNorm {
     }
 }
 
-/// The sum of `term(element)` over the elements: four strided chains, folded in halves.
-#[inline(always)]
-fn over_elements<L: Lane>(elements: usize, mut term: impl FnMut(usize) -> L) -> L {
-    let mut sums = [L::default(); 4];
-    for i in 0..elements {
-        sums[i % 4] = sums[i % 4] + term(i);
-    }
-    (sums[0] + sums[2]) + (sums[1] + sums[3])
-}
-
 /// `1 / √(variance + ε)`.
 fn inverse_deviation<L: Lane>(variance: L) -> L {
     L::splat(1.0) / (variance + L::splat(EPSILON)).sqrt()
@@ -74,8 +64,8 @@ fn forward<F: Form>(pass: &Pass, elements: usize, parameters: &[f32], x: &[f32],
     let count = F::Value::splat(elements as f32);
     for column in (0..element).step_by(F::COLUMN) {
         let at = |i: usize| i * element + column;
-        let mean = over_elements::<F::Value>(elements, |i| F::Value::load(&x[at(i)..])) / count;
-        let variance = over_elements::<F::Value>(elements, |i| {
+        let mean = lane_sum::<F::Value>(elements, |i| F::Value::load(&x[at(i)..])) / count;
+        let variance = lane_sum::<F::Value>(elements, |i| {
             let difference = F::Value::load(&x[at(i)..]) - mean;
             difference * difference
         }) / count;
@@ -112,8 +102,8 @@ fn backward<F: Form>(pass: &Pass, elements: usize, parameters: &[f32], x: &[f32]
     for column in (0..element).step_by(F::COLUMN) {
         let at = |i: usize| i * element + column;
         let scaled = |dy: &[f32], i: usize| F::Value::load(&dy[at(i)..]) * F::weight(parameters, i);
-        let mean = over_elements::<F::Value>(elements, |i| scaled(dy, i)) * share;
-        let product = over_elements::<F::Value>(elements, |i| scaled(dy, i) * normal(i, column)) * share;
+        let mean = lane_sum::<F::Value>(elements, |i| scaled(dy, i)) * share;
+        let product = lane_sum::<F::Value>(elements, |i| scaled(dy, i) * normal(i, column)) * share;
         let inverse = inverse_deviation(F::Value::load(&tape[element + column..]));
         for i in 0..elements {
             let centred = scaled(dy, i) - mean;

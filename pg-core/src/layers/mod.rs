@@ -182,7 +182,7 @@ pub struct Pass<'a> {
     pub factors: Option<Factors<'a>>,
 }
 
-impl Pass<'_> {
+impl<'a> Pass<'a> {
     /// A pass over `samples` samples by one network that only predicts.
     pub const fn infer(samples: usize, columns: usize) -> Self {
         let mode = Mode::Infer;
@@ -200,16 +200,20 @@ impl Pass<'_> {
         }
     }
 
-    /// The same pass for a branch that starts at another input or after `masks` more masked layers.
-    pub(crate) const fn branch(&self, masks: u32, wants_input_gradient: bool) -> Pass<'static> {
-        let Self { mode, samples, columns, members, adds, scope, .. } = *self;
-        let masks = self.masks + masks;
-        Pass { mode, samples, columns, members, masks, adds, wants_input_gradient, scope, input_rows: None, factors: None }
+    /// The same pass for a branch that starts at another input.
+    pub(crate) const fn branch(&self, wants_input_gradient: bool) -> Self {
+        Self { wants_input_gradient, input_rows: None, ..*self }
     }
 
-    /// The same pass behind layers with the parameters of `leaves`.
-    pub(crate) const fn behind(self, leaves: &Leaves) -> Self {
-        Self { scope: self.scope.behind(leaves.count()), ..self }
+    /// The same pass behind layer `L`: its masks, factors and parameters are used up.
+    #[inline(always)]
+    pub(crate) fn behind<F: Form, In: Shaped, L: Layer<In>>(&self) -> Self {
+        Self {
+            masks: self.masks + L::MASKS,
+            scope: self.scope.behind(const { L::LEAVES.count() }),
+            factors: self.factors.map(|factors| factors.behind::<F>(L::FACTORS, self.columns)),
+            ..*self
+        }
     }
 }
 
@@ -287,6 +291,9 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     const NEEDS_OUTPUT: bool = false;
     /// Whether it mixes samples, so that a batch must not be cut into shards.
     const WHOLE_BATCH: bool = false;
+    /// Whether members that divide a batch may run through it side by side, each sample with the factors of its member: it runs on factors, and
+    /// mixes no samples, or those of one member only ([`Factors::parts`]).
+    const SIDE_BY_SIDE: bool = Self::FACTORED && !Self::WHOLE_BATCH;
 
     /// Writes the layer as its type is written in Rust.
     ///

@@ -37,12 +37,15 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
         Body::OUT.len() + if Shortcut::TAPE > 0 { In::SHAPE.len() } else { 0 } + larger(Body::SCRATCH, Shortcut::SCRATCH);
     const TRANSPOSED: usize = larger(Body::TRANSPOSED, Shortcut::TRANSPOSED);
     const FILTERS: usize = Body::FILTERS + Shortcut::FILTERS;
+    const FACTORS: usize = Body::FACTORS + Shortcut::FACTORS;
+    const FACTORED: bool = Body::FACTORED && Shortcut::FACTORED;
     const MACS: usize = Body::MACS + Shortcut::MACS;
     const FIRST_MACS: usize = Body::FIRST_MACS + Shortcut::FIRST_MACS;
     const MASKS: u32 = Body::MASKS + Shortcut::MASKS;
     const LEAVES: Leaves = Body::LEAVES.then(&Shortcut::LEAVES);
     const ACTIVATION: Option<Activation> = Some(Activation::Linear);
     const WHOLE_BATCH: bool = Body::WHOLE_BATCH || Shortcut::WHOLE_BATCH;
+    const SIDE_BY_SIDE: bool = Body::SIDE_BY_SIDE && Shortcut::SIDE_BY_SIDE;
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("Residual<")?;
@@ -74,8 +77,9 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
         let element = pass.columns * F::COLUMN;
         let (body, shortcut) = parameters.split_at(Body::PARAMS * F::WEIGHT);
         let (shortcut_tape, body_tape) = tape.split_at_mut(Shortcut::TAPE * element);
-        Shortcut::forward::<F>(&pass.branch(Body::MASKS, false), shortcut, x, shortcut_tape, scratch);
-        Body::forward::<F>(&pass.branch(0, false), body, x, body_tape, scratch);
+        let pass = pass.branch(false);
+        Shortcut::forward::<F>(&pass.behind::<F, Shared<In>, Body>(), shortcut, x, shortcut_tape, scratch);
+        Body::forward::<F>(&pass, body, x, body_tape, scratch);
         let y = &mut body_tape[(Body::TAPE - Body::OUT.len()) * element..Body::TAPE * element];
         add::<F::Value>(output::<Shared<In>, Shortcut>(element, x, shortcut_tape), y);
     }
@@ -100,7 +104,8 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
         let (dy, body_dx) = kept.split_at_mut(out);
         dy.copy_from_slice(&buffers.dy[..out]);
         let wants = pass.wants_input_gradient;
-        Body::backward::<F>(&Pass { adds: pass.adds, ..pass.branch(0, wants) }, body, x, body_tape, buffers, scratch, body_gradient);
+        let pass = pass.branch(wants);
+        Body::backward::<F>(&pass, body, x, body_tape, buffers, scratch, body_gradient);
         if plain {
             if wants {
                 add::<F::Value>(dy, &mut buffers.dy[..out]);
@@ -110,7 +115,7 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
                 body_dx.copy_from_slice(&buffers.dy[..input]);
             }
             buffers.dy[..out].copy_from_slice(dy);
-            let of_shortcut = pass.branch(Body::MASKS, wants).behind(const { &Body::LEAVES });
+            let of_shortcut = pass.behind::<F, Shared<In>, Body>();
             Shortcut::backward::<F>(&of_shortcut, shortcut, x, shortcut_tape, buffers, scratch, shortcut_gradient);
             if wants {
                 add::<F::Value>(body_dx, &mut buffers.dy[..input]);

@@ -5,9 +5,20 @@
 //! has the variance that full noise would give it. The gradient is taken with respect to W; c follows from W but is a constant inside a step,
 //! as with every other noise, and its part of the derivative is neglected.
 //!
-//! `tᵢ` is the sign at the address of weight i of the first filter, `s` of filter f the sign `FILTERS` groups and f elements on. Networks of
-//! dense layers, and of layers without weights, run on factors ([`Network::FACTORS`]); others, and noise that is not of rank 1 on the whole (the
-//! scale rule `weight`, biases, gains), get members with weights that agree to rounding.
+//! `tᵢ` is the sign at the address of weight i of the first filter, `s` of filter f the sign `FILTERS` groups and f elements on.
+//!
+//! | layer | what its noise adds | at the cost of |
+//! |---|---|---|
+//! | dense | `(c∘s)·(t·x)` | one more output |
+//! | convolution, in groups too | `(c∘s)·(t ⋆ x)`, with t as the window of one output channel | one more output channel of each group |
+//! | depthwise convolution | `c·s·t` to the few weights of a channel when they are read | one multiply-add for each |
+//!
+//! Back through a layer the same factors serve the other way round: to `Wᵀ·dy` comes `t·(Σ (c∘s)·dy)`. Every layer here with weights runs on
+//! factors ([`Network::FACTORS`]). A network with one that does not, and noise that is not of rank 1 on the whole (the scale rule `weight`, biases,
+//! gains), get members with weights.
+//!
+//! The factors give the same bits in every form and with any number of threads. Explicit members have the same gradient to rounding, not to the
+//! bit: W + ε is rounded there, weight by weight. So it is with members side by side and one by one, whose sums run in different orders.
 
 use super::scale::root;
 use super::{Distribution, Noise, ScaleRule};
@@ -78,25 +89,45 @@ impl Noise {
 #[derive(Clone, Copy, Debug)]
 pub struct Factors<'a> {
     data: &'a [f32],
-    /// Whether each sample has factors of its own.
-    side_by_side: bool,
+    /// When each sample has factors of its own: how many members divide the batch.
+    members: Option<u32>,
 }
 
 impl<'a> Factors<'a> {
     /// Of one member, or with members in lanes of all: `[factor][F::WEIGHT]`.
     pub const fn of_members(data: &'a [f32]) -> Self {
-        Self { data, side_by_side: false }
+        Self { data, members: None }
     }
 
-    /// Of the member of each sample: `[factor][column]`, as activations lie.
-    pub const fn of_samples(data: &'a [f32]) -> Self {
-        Self { data, side_by_side: true }
+    /// Of the member of each sample, where `members` divide a batch: `[factor][column]`, as activations lie.
+    pub const fn of_samples(data: &'a [f32], members: u32) -> Self {
+        Self { data, members: Some(members) }
+    }
+
+    /// How many members divide the batch, when they run side by side. A layer that mixes samples sees all of them, and keeps to those of a member.
+    pub const fn parts(&self) -> Option<u32> {
+        self.members
     }
 
     /// Those behind the first `count` factors, which are those of the layer before.
     pub(crate) fn behind<F: Form>(self, count: usize, columns: usize) -> Self {
-        let each = if self.side_by_side { columns * F::COLUMN } else { F::WEIGHT };
+        let each = if self.members.is_some() { columns * F::COLUMN } else { F::WEIGHT };
         Self { data: &self.data[count * each..], ..self }
+    }
+
+    /// Factor `index` for the vector `column` of `columns`.
+    #[inline(always)]
+    pub(crate) fn get<F: Form>(&self, index: usize, column: usize, columns: usize) -> F::Value {
+        if self.members.is_some() {
+            F::Value::load(&self.data[(index * columns + column) * F::COLUMN..][..F::COLUMN])
+        } else {
+            F::weight(self.data, index)
+        }
+    }
+
+    /// The factors as weights, `F::WEIGHT` numbers for each, when all samples have the same.
+    pub(crate) const fn as_weights(&self) -> Option<&'a [f32]> {
+        if self.members.is_some() { None } else { Some(self.data) }
     }
 
     /// `y[r][j] += a[r]·u[j]` with `u[j] = Σₖ b[k]·x[k][j]`, summed in the order of k, for `columns` columns of vectors: what noise of rank 1
@@ -105,7 +136,7 @@ impl<'a> Factors<'a> {
         let mut column = 0;
         while column < columns {
             // Four chains at a time: one alone would be all latency.
-            column += match (columns - column, self.side_by_side) {
+            column += match (columns - column, self.members.is_some()) {
                 (4.., true) => self.columns::<F, 4, true>(rows, depth, column, columns, x, y),
                 (4.., false) => self.columns::<F, 4, false>(rows, depth, column, columns, x, y),
                 (_, true) => self.columns::<F, 1, true>(rows, depth, column, columns, x, y),

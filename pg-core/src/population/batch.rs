@@ -29,6 +29,13 @@ impl<'a> Batch<'a> {
     }
 }
 
+/// Those of `samples` samples that `member` sees when `members` divide them.
+pub(crate) const fn part(member: u32, members: u32, samples: usize) -> Range<usize> {
+    // In 64 bits: a part of a large batch times the members.
+    let (start, end, members) = (samples as u64 * member as u64, samples as u64 * (member as u64 + 1), members as u64);
+    (start / members) as usize..(end / members) as usize
+}
+
 /// Where the samples of a step come from, part by part: a batch, or one who gathers them when they are asked for, so that a population whose
 /// members all see other samples needs no memory for all of them.
 pub trait Source {

@@ -116,7 +116,7 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
     /// summed as if one network saw them all. It ends at a loss that is not finite.
     fn sum_side_by_side(&mut self, gradient: &mut [f32]) -> Result<Sums, StepError> {
         let Self { population, seed, step, samples: all, .. } = *self;
-        let size = shard::<N>(all);
+        let (size, members) = (shard::<N>(all), population.running(all));
         let mut sums = Sums::default();
         for first in (0..all).step_by(size) {
             let samples = first..all.min(first + size);
@@ -124,7 +124,7 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
             let draw = population.draw(seed, step, 0, first as u32);
             let (parameters, factors) = split::<N, F>(self.parameters, self.weights);
             let own = factors.split_at(N::FACTORS).1;
-            let cohort = Cohort { count: 1, draw, factors: Some(Factors::of_samples(own)) };
+            let cohort = Cohort { count: 1, draw, factors: Some(Factors::of_samples(own, members)) };
             let batch = self.source.part(samples, N::INPUT.len(), N::OUTPUTS);
             let one = &Weights::ONE;
             let losses = accumulate::<N, F>(self.loss, cohort, parameters, &batch, all, true, first > 0, one, self.workspace, gradient)?;

@@ -12,7 +12,8 @@
 //! * softmax's total: a chain over the classes; a loss: chains over samples, then shards, then members;
 //! * a member's gradient over a batch: over shards of [`SHARD`] samples;
 //! * the gradient of the population: over the members, θ+ε before θ-ε, pair after pair; then times 1/K; then the clean gradient. Members
-//!   on factors that divide a batch ([`Population::is_side_by_side`]): as one network's gradient over the batch.
+//!   on factors that divide a batch ([`Population::is_side_by_side`]): as one network's gradient over the batch; the statistics of a batch
+//!   norm over the places of each sample, then over the samples of each member.
 //!
 //! A member's weight is put on the gradient of its outputs, or, where its batch is summed shard by shard, on its sum.
 //! Results do not depend on how many members are made at once, in which lanes, or by how many threads; memory does not grow with the
@@ -29,6 +30,7 @@ mod pass;
 mod schedule;
 mod workspace;
 
+pub(crate) use batch::part;
 pub use batch::{Batch, BatchMode, Source};
 pub use combine::{Combine, Softmax, Weights};
 pub use pass::{Cohort, accumulate, add, backward, estimate, forward, infer, join, losses, scale, weigh};
@@ -154,9 +156,7 @@ impl Population {
         if !self.batch.divides() {
             return 0..samples;
         }
-        // In 64 bits: a part of a large batch times the members.
-        let (members, end) = (u64::from(self.running(samples)), |member: u64, members: u64| (samples as u64 * member / members) as usize);
-        end(member.into(), members)..end(u64::from(member) + 1, members)
+        part(member, self.running(samples), samples)
     }
 
     /// Those of `samples` samples that the clean gradient is over.
@@ -219,7 +219,7 @@ impl Population {
     /// of one pair, as in plain gradient descent.
     pub const fn is_side_by_side<N: Network>(&self) -> bool {
         let plain = !matches!(self.combine, Combine::Softmax { .. });
-        self.noise.is_factored::<N>() && matches!(self.batch, BatchMode::Split) && plain && !N::WHOLE_BATCH
+        self.noise.is_factored::<N>() && matches!(self.batch, BatchMode::Split) && plain && N::SIDE_BY_SIDE
     }
 
     /// Writes the population gradient at `parameters` over `batch` to `gradient`. The schedule is the caller's matter: [`Population::at`].

@@ -178,7 +178,7 @@ struct Copies {
     #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
     rho: f32,
     /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make, `rank1` (a sign for each filter
-    /// times one for each of its weights) cheapest: where all layers with weights are dense, members need no weights of their own
+    /// times one for each of its weights) needs no weights for the members, and is cheapest where they divide a batch (`--batch-mode split`)
     #[arg(long, default_value = "gaussian", value_parser = PossibleValuesParser::new(DISTRIBUTIONS))]
     noise: String,
     /// Draw every copy on its own; otherwise they come in pairs, one with the noise added and one with it subtracted

@@ -97,6 +97,7 @@ mod tests {
     use pg_core::perturbation::{Distribution, Noise, ScaleRule};
     use pg_core::population::{Batch, Combine, SHARD};
     use pg_core::zoo::{Mlp9x24x11, Mlp64x32x10};
+    use pg_core::{Image, Sequential};
 
     use super::*;
 
@@ -121,17 +122,24 @@ mod tests {
 
     #[test]
     fn members_on_factors_have_the_same_bits_with_any_number_of_threads() {
+        use pg_core::layers::{BatchNorm, Conv2d, Dense, Depthwise2d, Relu, Residual};
+        type Convolved = Sequential<Image<1, 6, 6>, (Conv2d<7, 3, 1, 1>, Relu, Residual<(Depthwise2d<3, 1, 1>, BatchNorm)>, Dense<10>)>;
+        check_threads_on_factors::<Mlp64x32x10>();
+        check_threads_on_factors::<Convolved>();
+    }
+
+    fn check_threads_on_factors<N: Network>() {
         for batch in [BatchMode::Shared, BatchMode::Split, BatchMode::Fresh] {
             for combine in [Combine::Mean, Combine::Softmax { tau: 0.5 }] {
                 let mut population = Population { batch, combine, ..Population::new(5, 0.5) };
                 population.noise.distribution = Distribution::RankOne;
                 for samples in [7, 100] {
                     let samples = if batch == BatchMode::Fresh { 5 * samples } else { samples };
-                    let one = bits_of::<Mlp64x32x10>(population, samples, 1);
+                    let one = bits_of::<N>(population, samples, 1);
                     for threads in [2, 3] {
-                        let other = bits_of::<Mlp64x32x10>(population, samples, threads);
+                        let other = bits_of::<N>(population, samples, threads);
                         assert!(one.0 == other.0 && one.1 == other.1, "{population:?} N={samples} T={threads}");
-                        assert_eq!(other.2 == 1, population.is_side_by_side::<Mlp64x32x10>());
+                        assert_eq!(other.2 == 1, population.is_side_by_side::<N>());
                     }
                 }
             }
