@@ -17,6 +17,7 @@ pub mod form;
 pub mod initialise;
 pub mod lane;
 pub mod layers;
+pub mod learner;
 pub mod link;
 pub mod loss;
 pub mod math;

@@ -21,6 +21,17 @@ pub struct Memory {
     pub bytes: u32,
 }
 
+/// A CMSDK APB UART, Arm's own, which boards with Arm's design kit have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Uart {
+    /// Address of its first register.
+    pub origin: u32,
+    /// The interrupt that says that a byte has come.
+    pub receive_irq: u16,
+    /// What its rate is divided from.
+    pub clock_hz: u32,
+}
+
 /// What the firmware needs to know of a board.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Board {
@@ -34,6 +45,8 @@ pub struct Board {
     pub ram: Memory,
     /// Ticks per second of SysTick after reset, as QEMU emulates it.
     pub tick_hz: u32,
+    /// The UART of the link, if this firmware can drive it.
+    pub uart: Option<Uart>,
     /// True when QEMU emulates the board.
     pub emulated: bool,
 }

@@ -1,0 +1,239 @@
+//! `cargo xtask device-session`: devices that learn, in QEMU, asked by `pg-host device` over their serial lines, and held against `pg-host replay`.
+//!
+//! A power cut is the killing of the emulator: what a device keeps is in a file, `device.flash` of its directory. Lines are TCP ports of this
+//! machine that the system has free.
+
+use std::{
+    env, fs,
+    io::{BufRead, BufReader},
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+
+use crate::{
+    board::{Board, named},
+    emulator::Emulator,
+    firmware::{PLAN_TOLERANCE, SERVING, build_one, directory, static_bytes_of},
+    places::{target, workspace},
+    steps::run as run_command,
+    toolchain::{Toolchain, host_cargo},
+};
+
+/// A Cortex-M4F and M7, whose UART is driven.
+const BOARDS: [&str; 2] = ["mps2-an386", "mps2-an500"];
+/// How long a device may take for anything.
+const PATIENCE: Duration = Duration::from_secs(120);
+const STEPS: u64 = 200;
+/// Power is cut when a device has made so many.
+const CUT_AT: u64 = 60;
+
+/// A session of each network on each board.
+pub fn run() -> Result<()> {
+    let emulator = Emulator::find()?;
+    let mut command = host_cargo("build");
+    run_command(command.args(["--quiet", "--release", "--package", "pg-host"]).current_dir(workspace()))?;
+    for name in BOARDS {
+        let board = named(name);
+        let toolchain = Toolchain::find(board.target, false)?;
+        for (program, data, model, samples) in
+            [("serve", "digits", "models/mlp-64-32-10.pg", 48), ("serve-vowels", "vowel", "models/mlp-9-24-11.pg", 33)]
+        {
+            let elf = build_one(&board, &toolchain, program)?;
+            let session = Session { emulator: &emulator, board, elf, data, model: workspace().join("pg-embedded").join(model), samples };
+            session.run(program).with_context(|| format!("{program} on {name}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Runs a device until it is interrupted.
+pub fn serve(program: &str, board: &str) -> Result<()> {
+    ensure!(SERVING.contains(&program), "`{program}` does not serve; these do: {}", SERVING.join(", "));
+    ensure!(BOARDS.contains(&board), "`{board}` has no UART that is driven; these have: {}", BOARDS.join(", "));
+    let emulator = Emulator::find()?;
+    let board = named(board);
+    let elf = build_one(&board, &Toolchain::find(board.target, false)?, program)?;
+    let port = free_port()?;
+    println!("pg-host device --port tcp:127.0.0.1:{port} info");
+    run_command(&mut emulated(&emulator, &board, &elf, port, &env::current_dir()?))
+}
+
+/// The device in QEMU, in this directory, its line on this port.
+fn emulated(emulator: &Emulator, board: &Board, elf: &Path, port: u16, directory: &Path) -> Command {
+    let mut command = emulator.command();
+    command.args(["-machine", board.name, "-nographic", "-monitor", "none"]);
+    command.args(["-serial", &format!("tcp:127.0.0.1:{port},server=on,wait=off")]);
+    command.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(elf);
+    command.current_dir(directory).stdin(Stdio::null());
+    command
+}
+
+/// A port that nobody listens on.
+fn free_port() -> Result<u16> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+/// A running device; dropped, its power is cut.
+struct Device {
+    emulator: Child,
+    port: u16,
+    /// What it printed before it served.
+    lines: Vec<String>,
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = self.emulator.kill();
+        let _ = self.emulator.wait();
+    }
+}
+
+struct Session<'a> {
+    emulator: &'a Emulator,
+    board: Board,
+    elf: PathBuf,
+    data: &'static str,
+    model: PathBuf,
+    samples: u32,
+}
+
+impl Session<'_> {
+    fn run(&self, program: &str) -> Result<()> {
+        let place = directory().join("boards").join(self.board.name).join(format!("{program}-session"));
+        let _ = fs::remove_dir_all(&place);
+        fs::create_dir_all(&place)?;
+        let model = self.model.display().to_string();
+        let replayed = json(&pg_host(&format!(
+            "replay {model} --data {} --part train --samples {} --steps {STEPS} --hold-out 4 --patience 0 --json",
+            self.data, self.samples
+        ))?)?;
+        let expected = text(&replayed["sessions"][0]["parameters_crc"])?;
+        println!("{program} on {}:", self.board.name);
+
+        let device = self.start(&place)?;
+        self.verify_plan(&device)?;
+        device.ask("self-test")?;
+        self.label(&device)?;
+        let started = Instant::now();
+        device.ask(&tune())?;
+        let took = started.elapsed();
+        let pulled = self.pulled(&device, &place)?;
+        ensure!(pulled == expected, "{STEPS} steps gave other bits than their replay: {pulled}, not {expected}");
+        println!("  {STEPS} steps on {} samples of {}: the bits of the replay ({:.1} s)", self.samples, self.data, took.as_secs_f64());
+        drop(device);
+
+        let device = self.start(&place)?;
+        ensure!(self.pulled(&device, &place)? == expected, "the parameters did not survive a power cut");
+        device.ask("reset")?;
+        self.label(&device)?;
+        drop(device);
+        let device = self.start(&place)?;
+        ensure!(number(&device.status()?["samples"])? == u64::from(self.samples), "samples were acknowledged and lost");
+        let mut host = Command::new(program_of_host());
+        let words = format!("device --port {} {}", device.port(), tune());
+        let mut host = host.args(words.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        thread::sleep(Duration::from_millis(100));
+        host.kill()?; // the cable is unplugged; the device goes on
+        host.wait()?;
+        let cut_at = loop {
+            let step = number(&device.status()?["step"])?;
+            if step >= CUT_AT {
+                break step;
+            }
+        };
+        ensure!(cut_at < STEPS, "tuning had ended before power could be cut");
+        drop(device);
+        let device = self.start(&place)?;
+        let again = number(&device.status()?["step"])?;
+        device.ask("monitor --json")?;
+        let pulled = self.pulled(&device, &place)?;
+        ensure!(pulled == expected, "after a power cut at step {cut_at} the bits are others: {pulled}, not {expected}");
+        println!("  power cut at step {cut_at}, found at {again} after start, finished: the same bits");
+        Ok(())
+    }
+
+    /// Starts the device and waits until it serves.
+    fn start(&self, place: &Path) -> Result<Device> {
+        let port = free_port()?;
+        let mut command = emulated(self.emulator, &self.board, &self.elf, port, place);
+        let mut emulator = command.stdout(Stdio::piped()).spawn().context("qemu-system-arm cannot be started")?;
+        let stdout = BufReader::new(emulator.stdout.take().context("no output")?);
+        let mut device = Device { emulator, port, lines: Vec::new() };
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+        loop {
+            match receiver.recv_timeout(PATIENCE) {
+                Ok(line) if line == "serving" => return Ok(device),
+                Ok(line) => device.lines.push(line),
+                Err(_) => bail!("the device does not serve:\n{}", device.lines.join("\n")),
+            }
+        }
+    }
+
+    /// The plan that it prints says what the linker says.
+    fn verify_plan(&self, device: &Device) -> Result<()> {
+        let planned = device.lines.iter().find_map(|line| line.strip_prefix("ram statics ")).context("no plan is printed")?;
+        let (planned, linked) = (planned.parse::<u64>()?, static_bytes_of(&self.elf)?);
+        println!("  plan: {planned} bytes of statics; the linker: {linked}");
+        ensure!(planned.abs_diff(linked) <= PLAN_TOLERANCE, "plan and linker differ by more than {PLAN_TOLERANCE} bytes");
+        Ok(())
+    }
+
+    fn label(&self, device: &Device) -> Result<()> {
+        device.ask(&format!("label --data {} --part train --limit {}", self.data, self.samples)).map(drop)
+    }
+
+    /// CRC-32 of the device's parameters.
+    fn pulled(&self, device: &Device, place: &Path) -> Result<String> {
+        let out = place.join("pulled.pg");
+        text(&json(&device.ask(&format!("pull {} --out {} --json", self.model.display(), out.display()))?)?["parameters_crc"])
+    }
+}
+
+impl Device {
+    fn port(&self) -> String {
+        format!("tcp:127.0.0.1:{}", self.port)
+    }
+
+    fn ask(&self, words: &str) -> Result<String> {
+        pg_host(&format!("device --port {} {words}", self.port()))
+    }
+
+    fn status(&self) -> Result<Value> {
+        Ok(json(&self.ask("info --json")?)?["status"].clone())
+    }
+}
+
+fn tune() -> String {
+    format!("tune --steps {STEPS} --hold-out 4")
+}
+
+fn program_of_host() -> PathBuf {
+    target().join("release/pg-host")
+}
+
+/// What the desktop's program prints.
+fn pg_host(words: &str) -> Result<String> {
+    let output = Command::new(program_of_host()).args(words.split(' ')).stdin(Stdio::null()).output()?;
+    ensure!(output.status.success(), "pg-host {words}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn json(text: &str) -> Result<Value> {
+    serde_json::from_str(text).with_context(|| format!("no JSON: {text}"))
+}
+
+fn text(value: &Value) -> Result<String> {
+    value.as_str().map(str::to_owned).with_context(|| format!("no text: {value}"))
+}
+
+fn number(value: &Value) -> Result<u64> {
+    value.as_u64().with_context(|| format!("no number: {value}"))
+}
