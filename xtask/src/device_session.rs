@@ -5,8 +5,8 @@
 
 use std::{
     env, fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
+    io::{BufRead, BufReader, Read, Write},
+    net::{TcpListener, TcpStream},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -33,6 +33,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 const STEPS: u64 = 200;
 /// Power is cut when a device has made so many.
 const CUT_AT: u64 = 60;
+/// A busy machine may look too late.
+const ATTEMPTS: u32 = 5;
 
 /// A session of each network on each board.
 pub fn run() -> Result<()> {
@@ -62,13 +64,13 @@ pub fn serve(program: &str, board: &str) -> Result<()> {
     let elf = build_one(&board, &Toolchain::find(board.target, false)?, program)?;
     let port = free_port()?;
     println!("pg-host device --port tcp:127.0.0.1:{port} info");
-    run_command(&mut emulated(&emulator, &board, &elf, port, &env::current_dir()?))
+    run_command(emulated(&emulator, &board, &elf, port, &env::current_dir()?).args(["-monitor", "none"]))
 }
 
 /// The device in QEMU, in this directory, its line on this port.
 fn emulated(emulator: &Emulator, board: &Board, elf: &Path, port: u16, directory: &Path) -> Command {
     let mut command = emulator.command();
-    command.args(["-machine", board.name, "-nographic", "-monitor", "none"]);
+    command.args(["-machine", board.name, "-nographic"]);
     command.args(["-serial", &format!("tcp:127.0.0.1:{port},server=on,wait=off")]);
     command.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(elf);
     command.current_dir(directory).stdin(Stdio::null());
@@ -84,6 +86,8 @@ fn free_port() -> Result<u16> {
 struct Device {
     emulator: Child,
     port: u16,
+    /// Where the emulator takes orders.
+    monitor: u16,
     /// What it printed before it served.
     lines: Vec<String>,
 }
@@ -131,41 +135,69 @@ impl Session<'_> {
 
         let device = self.start(&place)?;
         ensure!(self.pulled(&device, &place)? == expected, "the parameters did not survive a power cut");
-        device.ask("reset")?;
-        self.label(&device)?;
-        drop(device);
-        let device = self.start(&place)?;
-        ensure!(number(&device.status()?["samples"])? == u64::from(self.samples), "samples were acknowledged and lost");
-        let mut host = Command::new(program_of_host());
-        let words = format!("device --port {} {}", device.port(), tune());
-        let mut host = host.args(words.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        thread::sleep(Duration::from_millis(100));
-        host.kill()?; // the cable is unplugged; the device goes on
-        host.wait()?;
-        let cut_at = loop {
-            let step = number(&device.status()?["step"])?;
-            if step >= CUT_AT {
-                break step;
+        let mut device = device;
+        let mut cut_at = STEPS;
+        for _ in 0..ATTEMPTS {
+            device.ask("reset")?;
+            self.label(&device)?;
+            drop(device);
+            device = self.start(&place)?;
+            ensure!(number(&device.status()?["samples"])? == u64::from(self.samples), "samples were acknowledged and lost");
+            cut_at = self.cut(&device)?;
+            drop(device);
+            device = self.start(&place)?;
+            if cut_at < STEPS {
+                break;
             }
-        };
-        ensure!(cut_at < STEPS, "tuning had ended before power could be cut");
-        drop(device);
-        let device = self.start(&place)?;
+        }
+        ensure!(cut_at < STEPS, "tuning always ended before power could be cut");
         let again = number(&device.status()?["step"])?;
         device.ask("monitor --json")?;
+        device.ask("self-test")?;
         let pulled = self.pulled(&device, &place)?;
         ensure!(pulled == expected, "after a power cut at step {cut_at} the bits are others: {pulled}, not {expected}");
         println!("  power cut at step {cut_at}, found at {again} after start, finished: the same bits");
-        Ok(())
+        for word in ["eval", "save", "roll-back"] {
+            device.ask(word)?;
+        }
+        device.ask(&format!("infer --data {} --limit 20", self.data))?;
+        device.ask(&format!("push {}", self.model.display()))?;
+        self.verify_stack(device, &place)
+    }
+
+    /// Has the device tune, with nobody listening, and returns the step at which power is to be cut.
+    fn cut(&self, device: &Device) -> Result<u64> {
+        let words = format!("device --port {} {}", device.port(), tune());
+        let mut wait = Duration::from_millis(50);
+        loop {
+            let mut host = Command::new(program_of_host());
+            let mut host = host.args(words.split(' ')).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+            thread::sleep(wait);
+            // The cable is unplugged, and the device goes on; or it was too early, and the device has not begun.
+            host.kill()?;
+            host.wait()?;
+            let status = device.status()?;
+            if number(&status["step"])? > 0 || status["activity"] == "tuning" {
+                break;
+            }
+            wait *= 2;
+        }
+        loop {
+            let step = number(&device.status()?["step"])?;
+            if step >= CUT_AT {
+                return Ok(step);
+            }
+        }
     }
 
     /// Starts the device and waits until it serves.
     fn start(&self, place: &Path) -> Result<Device> {
-        let port = free_port()?;
+        let (port, monitor) = (free_port()?, free_port()?);
         let mut command = emulated(self.emulator, &self.board, &self.elf, port, place);
+        command.args(["-monitor", &format!("tcp:127.0.0.1:{monitor},server=on,wait=off")]);
         let mut emulator = command.stdout(Stdio::piped()).spawn().context("qemu-system-arm cannot be started")?;
         let stdout = BufReader::new(emulator.stdout.take().context("no output")?);
-        let mut device = Device { emulator, port, lines: Vec::new() };
+        let mut device = Device { emulator, port, monitor, lines: Vec::new() };
         let (sender, receiver) = mpsc::channel();
         thread::spawn(move || stdout.lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
         loop {
@@ -183,6 +215,26 @@ impl Session<'_> {
         let (planned, linked) = (planned.parse::<u64>()?, static_bytes_of(&self.elf)?);
         println!("  plan: {planned} bytes of statics; the linker: {linked}");
         ensure!(planned.abs_diff(linked) <= PLAN_TOLERANCE, "plan and linker differ by more than {PLAN_TOLERANCE} bytes");
+        Ok(())
+    }
+
+    /// The deepest that the stack ever was, against the plan. RAM is zero when the emulator starts, so the lowest number that is none, above the
+    /// statics, was written by the stack. Ends the device.
+    fn verify_stack(&self, mut device: Device, place: &Path) -> Result<()> {
+        let planned = device.lines.iter().find_map(|line| line.strip_prefix("ram stack ")).context("no stack in the plan")?;
+        let planned = planned.parse::<u64>()?;
+        let ram = self.board.ram;
+        let mut monitor = TcpStream::connect(("127.0.0.1", device.monitor))?;
+        write!(monitor, "pmemsave {:#x} {:#x} \"ram.bin\"\nquit\n", ram.origin, ram.bytes)?;
+        // Until it has hung up: what it says is of no interest.
+        monitor.read_to_end(&mut Vec::new())?;
+        device.emulator.wait()?;
+        let bytes = fs::read(place.join("ram.bin"))?;
+        let statics = static_bytes_of(&self.elf)? as usize;
+        let lowest = bytes.iter().skip(statics).position(|&byte| byte != 0).context("no stack was used")? + statics;
+        let used = (bytes.len() - lowest) as u64;
+        println!("  stack: at most {used} of {planned} bytes");
+        ensure!(used <= planned, "the stack takes {used} bytes, and the plan has {planned}");
         Ok(())
     }
 

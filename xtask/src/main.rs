@@ -32,6 +32,8 @@ Usage: cargo xtask <command>
                   every emulated board, the table of sizes, all of `test`, `builds` and the example's tests
   builds          builds the desktop's program for older CPUs too and compares the models that each build trains
   firmware        builds the firmware for every board and prints the table of sizes
+  no-panic        links the programs in which no panic can be reached, and so proves it of the tuner, the decoders, the link, the store and
+                  the device that learns
   size            the same table from what is already built
   compile-times   times a clean release build of the desktop's program, then each network alone: seconds, and seconds of computing
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
@@ -54,6 +56,7 @@ fn main() -> ExitCode {
         ["ci"] => checks::ci(),
         ["builds"] => checks::builds(),
         ["firmware"] => checks::firmware(),
+        ["no-panic"] => checks::no_panic(),
         ["size"] => firmware::size_table(),
         ["compile-times"] => compile_times::table(),
         ["device-bench"] => device_bench::run(false, false),

@@ -216,7 +216,9 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
 
     /// Everything as the factory has it, but for the samples.
     fn to_factory(&mut self) {
-        let _ = self.factory.parameters_into::<N>(self.tuning.parameters_mut());
+        if let Some(parameters) = self.tuning.memory.parameters.get_mut(..N::PARAMS) {
+            let _ = self.factory.parameters_into::<N>(parameters);
+        }
         self.tuning.memory.working.fill(0.0);
         self.options = Options { batch: BATCH as u16, ..self.about.options };
         // They have been found to be good when this was opened.

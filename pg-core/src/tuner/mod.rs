@@ -440,7 +440,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         let column = element::<L, 1>();
         let to = self.workspace.tape.iter_mut().step_by(column.max(1));
         self.normalisation.write(N::INPUT.height * N::INPUT.width, values, to);
-        infer::<N, L>(self.parameters.get(..N::PARAMS)?, &mut self.workspace, outputs)
+        infer::<N, L>(self.parameters, &mut self.workspace, outputs)
     }
 
     /// Memory that nothing reads between two steps, the room of a member: all parameters of the network, or nothing without a population.
@@ -454,7 +454,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         let column = element::<L, 1>();
         let to = self.workspace.tape.iter_mut().step_by(column.max(1)).take(N::INPUT.len());
         to.zip(input).for_each(|(to, value)| *to = value);
-        infer::<N, L>(self.member.get(..N::PARAMS)?, &mut self.workspace, outputs)
+        infer::<N, L>(self.member, &mut self.workspace, outputs)
     }
 
     /// Takes the parameters in [`FineTuner::spare`] for its own and begins anew; `None` without that memory.
@@ -641,6 +641,7 @@ pub fn plain_step<N: Network, L: Lane>(
 
 /// The outputs for the sample on a tape of one, one behind the other.
 fn infer<N: Network, L: Lane>(parameters: &[f32], workspace: &mut Workspace, to: &mut [f32]) -> Option<()> {
+    let parameters = parameters.get(..N::PARAMS)?;
     let tape = cut(workspace.tape, tape_len::<N, L, 1>())?;
     forward::<N, L>(&Pass::infer(1, columns::<L, 1>()), parameters, tape, cut(workspace.scratch, scratch_len::<N, L, 1>())?);
     let y = outputs::<N, L, 1>(tape)?.iter().step_by(element::<L, 1>().max(1));

@@ -12,5 +12,6 @@ pub const BOARD: Board = Board {
     ram: Memory { origin: 0x2000_0000, bytes: 16 << 10 },
     tick_hz: 16_000_000,
     uart: None,
+    boot: &[],
     emulated: true,
 };

@@ -10,7 +10,9 @@ mod microbit;
 mod mps2_an386;
 mod mps2_an500;
 mod mps2_an505;
+mod nrf52840_dk;
 mod nucleo_f446re;
+mod pico2;
 
 /// A memory of a board.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -47,13 +49,23 @@ pub struct Board {
     pub tick_hz: u32,
     /// The UART of the link, if this firmware can drive it.
     pub uart: Option<Uart>,
+    /// Words behind the vector table that the boot ROM looks for.
+    pub boot: &'static [u32],
     /// True when QEMU emulates the board.
     pub emulated: bool,
 }
 
 /// Every board. The first with a given target is that target's default.
-pub const ALL: [Board; 6] =
-    [mps2_an386::BOARD, mps2_an500::BOARD, mps2_an505::BOARD, lm3s6965evb::BOARD, microbit::BOARD, nucleo_f446re::BOARD];
+pub const ALL: [Board; 8] = [
+    mps2_an386::BOARD,
+    mps2_an500::BOARD,
+    mps2_an505::BOARD,
+    lm3s6965evb::BOARD,
+    microbit::BOARD,
+    nucleo_f446re::BOARD,
+    nrf52840_dk::BOARD,
+    pico2::BOARD,
+];
 
 /// The board of that name.
 ///

@@ -12,5 +12,6 @@ pub const BOARD: Board = Board {
     ram: Memory { origin: 0x2000_0000, bytes: 4 << 20 },   // ZBT SSRAM 2 and 3
     tick_hz: 25_000_000,
     uart: Some(Uart { origin: 0x4000_4000, receive_irq: 0, clock_hz: 25_000_000 }), // CMSDK APB UART 0
+    boot: &[],
     emulated: true,
 };

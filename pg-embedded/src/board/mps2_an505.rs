@@ -13,5 +13,6 @@ pub const BOARD: Board = Board {
     ram: Memory { origin: 0x3800_0000, bytes: 4 << 20 },   // SSRAM 2 and 3
     tick_hz: 20_000_000,
     uart: None,
+    boot: &[],
     emulated: true,
 };

@@ -14,5 +14,6 @@ pub const BOARD: Board = Board {
     ram: Memory { origin: 0x2000_0000, bytes: 128 << 10 },
     tick_hz: 16_000_000,
     uart: None,
+    boot: &[],
     emulated: false,
 };
