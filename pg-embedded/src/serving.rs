@@ -5,12 +5,12 @@
 use embedded_io::{Read, ReadReady, Write};
 use embedded_storage::nor_flash::NorFlash;
 use pg_core::learner::{Kept, Learner, record_bytes, state_bytes};
-use pg_core::link::Server;
+use pg_core::link::{Device, Reply, Request, Server};
 use pg_core::store::{HEADER_BYTES, Layout};
 use pg_core::tuner::{Settings, Sizes};
 use pg_core::{Lane, Network};
 
-use crate::Fpu;
+use crate::{Fpu, console::Line};
 
 /// Pages of the flash are at most so long.
 const PAGE: u32 = 4096;
@@ -35,6 +35,14 @@ pub fn serve<T: Read + ReadReady + Write, N: Network, L: Lane, S: Kept, F: NorFl
         for &byte in bytes.iter().take(count) {
             line.write_all(server.receive(byte, learner))?;
         }
+    }
+}
+
+/// `serving step 50 left 150 samples 48`: what the device has found in its flash.
+pub fn report(device: &mut impl Device) {
+    if let Ok(Reply::Status(status)) = device.answer(&Request::Status) {
+        let line = Line::new("serving").word("step").number(status.step).word("left").number(status.steps_left);
+        line.word("samples").number(status.samples).end();
     }
 }
 
@@ -159,7 +167,7 @@ macro_rules! serve {
             })?;
             let mut server = Server::new(REQUESTED.take(), REPLIED.take());
             let mut uart = $crate::Uart::start();
-            $crate::console::Line::new("serving").end();
+            $crate::serving::report(&mut learner);
             $crate::serving::serve(&mut uart, &mut server, &mut learner).map_err(|_| &"the line is broken" as _)
         }
     };
