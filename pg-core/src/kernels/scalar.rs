@@ -46,16 +46,19 @@ pub(crate) fn forward<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &
 fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], y: &mut [f32]) {
     let Size { rows, depth, .. } = size;
     let (Some(x), Some(y), Some(biases)) = (x.get(..depth), y.get_mut(..rows), biases.get(..rows)) else { return };
-    let mut weights = weights.chunks_exact(depth.max(1));
     let (fours, rest) = y.as_chunks_mut::<4>();
     let (four_biases, other_biases) = biases.as_chunks::<4>();
-    for (y, biases) in fours.iter_mut().zip(four_biases) {
-        let [Some(a), Some(b), Some(c), Some(d)] = [weights.next(), weights.next(), weights.next(), weights.next()] else { return };
+    let (depth, done) = (depth.max(1), 4 * depth * fours.len());
+    for ((y, biases), weights) in fours.iter_mut().zip(four_biases).zip(weights.chunks_exact(4 * depth)) {
+        // Of a length that the compiler knows.
+        let (first, second) = weights.split_at(2 * depth);
+        let ([a, b], [c, d]) = (<[&[f32]; 2]>::from(first.split_at(depth)), <[&[f32]; 2]>::from(second.split_at(depth)));
         let mut sums = biases.map(L::splat);
         L::multiply_add_rows([a, b, c, d], x, &mut sums);
         *y = sums.map(|sum| sum.lane(0));
     }
-    for ((y, &bias), weights) in rest.iter_mut().zip(other_biases).zip(weights) {
+    let others = weights.get(done..).unwrap_or_default().chunks_exact(depth);
+    for ((y, &bias), weights) in rest.iter_mut().zip(other_biases).zip(others) {
         *y = chain::<L>(bias, weights.iter().zip(x));
     }
 }

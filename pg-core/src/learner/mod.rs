@@ -215,7 +215,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
     }
 
     /// Everything as the factory has it, but for the samples.
-    fn to_factory(&mut self) {
+    fn be_as_new(&mut self) {
         if let Some(parameters) = self.tuning.memory.parameters.get_mut(..N::PARAMS) {
             let _ = self.factory.parameters_into::<N>(parameters);
         }
@@ -230,13 +230,13 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
 
     /// The newest state and the samples, out of flash.
     fn restore(&mut self) -> Result<(), StoreError> {
-        self.to_factory();
+        self.be_as_new();
         let head = Head::read(&mut self.store)?;
         let head = match head {
             Some(head) if self.take_up(&head)? => Some(head),
             // Written by firmware with another batch, or with more memory.
             _ => {
-                self.to_factory();
+                self.be_as_new();
                 None
             }
         };
@@ -559,7 +559,7 @@ impl<N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Device for L
             R::Reset => {
                 self.store.reset().map_err(start::refusal_of_store)?;
                 self.tuning.memory.entries.clear();
-                self.to_factory();
+                self.be_as_new();
             }
             R::Forget { samples } => self.forget(samples),
         }
