@@ -69,7 +69,8 @@ pub fn serve(program: &str, board: &str) -> Result<()> {
 fn emulated(emulator: &Emulator, board: &Board, elf: &Path, port: u16, directory: &Path) -> Command {
     let mut command = emulator.command();
     command.args(["-machine", board.name, "-nographic"]);
-    command.args(["-serial", &format!("tcp:127.0.0.1:{port},server=on,wait=off")]);
+    // A UART sends byte by byte: with Nagle's delay each reply takes 40 ms.
+    command.args(["-serial", &format!("tcp:127.0.0.1:{port},server=on,wait=off,nodelay=on")]);
     command.args(["-semihosting-config", "enable=on,target=native", "-kernel"]).arg(elf);
     command.current_dir(directory).stdin(Stdio::null());
     command
