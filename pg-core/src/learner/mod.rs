@@ -11,6 +11,7 @@ mod kept;
 mod options;
 mod saved;
 mod start;
+mod transfer;
 
 use core::marker::PhantomData;
 
@@ -19,7 +20,7 @@ use embedded_storage::nor_flash::NorFlash;
 pub use self::kept::{Kept, record_bytes};
 pub use self::start::StartError;
 
-use self::saved::Head;
+use self::transfer::Push;
 use crate::floats::Floats;
 use crate::lane::Lane;
 use crate::layers::SegmentKind;
@@ -28,7 +29,7 @@ use crate::model_file::Model;
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
 use crate::normalisation::Normalisation;
-use crate::store::{Cursor, Layout, Store, StoreError};
+use crate::store::{Layout, Store};
 use crate::tuner::{FineTuner, Memory, Settings, State, TuneError};
 
 /// What a device says of itself, and how it begins.
@@ -86,13 +87,6 @@ impl<N: Network, L: Lane, S: Kept, const BATCH: usize> Tuning<'_, N, L, S, BATCH
     }
 }
 
-/// A push that is under way: its bytes so far lie in the tuner's spare memory.
-#[derive(Clone, Copy)]
-struct Push {
-    crc: u32,
-    bytes: u32,
-}
-
 /// A device with network `N`, computed in lanes `L`, samples kept as `S`, a flash `F`, and batches of `BATCH`.
 pub struct Learner<'a, N, L, S, F, const BATCH: usize> {
     about: About<'a>,
@@ -111,6 +105,7 @@ pub struct Learner<'a, N, L, S, F, const BATCH: usize> {
 }
 
 impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<'a, N, L, S, F, BATCH> {
+    /// Of all parameters.
     const BYTES: u32 = 4 * N::PARAMS as u32;
 
     /// A device with this model, and with what is in its flash.
@@ -228,87 +223,9 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         self.generation = self.generation.wrapping_add(1);
     }
 
-    /// The newest state and the samples, out of flash.
-    fn restore(&mut self) -> Result<(), StoreError> {
-        self.be_as_new();
-        let head = Head::read(&mut self.store)?;
-        let head = match head {
-            Some(head) if self.take_up(&head)? => Some(head),
-            // Written by firmware with another batch, or with more memory.
-            _ => {
-                self.be_as_new();
-                None
-            }
-        };
-        self.tuning.memory.entries.clear();
-        let mut cursor = Cursor::OLDEST;
-        while let Some(entry) = self.store.next_sample(&mut cursor, self.piece)? {
-            let Self { tuning, sample, piece, store, .. } = self;
-            let Some(label) = kept::read(piece.get(..entry.bytes).unwrap_or_default(), sample) else { continue };
-            let held_out = head.map_or(Ok(None), |head| head.held_out(store, entry.number))?;
-            if let Ok(mut tuner) = tuning.tuner() {
-                // More than there is room for: samples were forgotten and others given, and nothing was saved since.
-                if tuner.entries().count() >= tuner.capacity() {
-                    tuner.forget_oldest();
-                }
-                let _ = tuner.label(sample, label);
-            }
-            if let (Some(held_out), Some(newest)) = (held_out, tuning.memory.entries.back_mut()) {
-                newest.held_out = held_out;
-            }
-        }
-        let next = self.store.samples().end;
-        self.store.forget_before(next.saturating_sub(self.samples()));
-        Ok(())
-    }
-
     /// Samples in the ring.
     fn samples(&self) -> u32 {
         self.tuning.memory.entries.iter().count() as u32
-    }
-
-    /// Takes up a saved state; `false` when this firmware cannot.
-    fn take_up(&mut self, head: &Head) -> Result<bool, StoreError> {
-        let Self { tuning, store, .. } = self;
-        let Some(settings) = options::settings(&head.options).filter(|_| usize::from(head.options.batch) == BATCH) else {
-            return Ok(false);
-        };
-        let mut at = head.numbers();
-        (tuning.settings, tuning.state) = (settings, head.state);
-        saved::read_floats(store, &mut at, tuning.parameters_mut())?;
-        let Ok(mut tuner) = tuning.tuner() else { return Ok(false) };
-        saved::read_floats(store, &mut at, tuner.velocity_mut())?;
-        let kept = tuner.best().map_or(0, <[f32]>::len);
-        saved::read_floats(store, &mut at, tuning.memory.best.get_mut(..kept).unwrap_or_default())?;
-        (self.options, self.activity, self.steps_left, self.loss) = (head.options, head.activity, head.steps_left, head.loss);
-        Ok(true)
-    }
-
-    /// Writes everything that the next step reads; the number of the state.
-    fn save(&mut self) -> Result<u32, Refusal> {
-        let head = Head {
-            options: self.options,
-            state: self.tuning.state,
-            activity: self.activity,
-            steps_left: self.steps_left,
-            loss: self.loss,
-            first: self.store.samples().start,
-            samples: self.samples(),
-        };
-        let Self { tuning, store, .. } = self;
-        let tuner = tuning.tuner().map_err(start::refusal)?;
-        let count = tuner.entries().count();
-        let head = head.bytes().ok_or(Refusal::StateTooLarge)?;
-        let (parameters, velocity, best) = (tuner.parameters(), tuner.velocity(), tuner.best().unwrap_or_default());
-        let bytes = head.len() + count + 4 * (parameters.len() + velocity.len() + best.len());
-        let mut write = || {
-            let mut writer = store.begin(saved::VERSION, bytes as u32)?;
-            writer.write(&head)?;
-            tuner.entries().try_for_each(|entry| writer.write(&[u8::from(entry.held_out)]))?;
-            [parameters, velocity, best].into_iter().try_for_each(|numbers| writer.write_floats(numbers))?;
-            writer.commit()
-        };
-        write().map_err(start::refusal_of_store)
     }
 
     /// Whether a sample is one for this network, and its values, in the lent memory.
@@ -393,78 +310,6 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         }
         let first = self.store.samples().start;
         self.store.forget_before(first.wrapping_add(forgotten));
-    }
-
-    fn pull(&mut self, offset: u32, bytes: u32) -> Result<Reply<'_>, Refusal> {
-        if u64::from(offset) + u64::from(bytes) > u64::from(Self::BYTES) {
-            return Err(Refusal::OutOfRange);
-        }
-        let Self { tuning, piece, .. } = self;
-        let piece = piece.get_mut(..bytes as usize).ok_or(Refusal::ReplyTooLong)?;
-        let all = tuning.memory.parameters.iter().skip(offset as usize / 4).flat_map(|number| number.to_le_bytes());
-        piece.iter_mut().zip(all.skip(offset as usize % 4)).for_each(|(to, byte)| *to = byte);
-        Ok(Reply::Piece { offset, bytes: piece })
-    }
-
-    fn begin_push(&mut self, fingerprint: u64, bytes: u32, crc: u32) -> Result<u32, Refusal> {
-        if fingerprint != N::fingerprint() {
-            return Err(Refusal::OtherNetwork { device: N::fingerprint() });
-        }
-        if bytes != Self::BYTES {
-            return Err(Refusal::PushLength { found: bytes, expected: Self::BYTES });
-        }
-        if self.tuner()?.spare().len() < N::PARAMS {
-            return Err(Refusal::Unsupported);
-        }
-        let push = self.pushed.filter(|push| push.crc == crc).unwrap_or(Push { crc, bytes: 0 });
-        self.pushed = Some(push);
-        Ok(push.bytes)
-    }
-
-    fn push(&mut self, offset: u32, bytes: &[u8]) -> Result<u32, Refusal> {
-        let push = self.pushed.ok_or(Refusal::NothingPushed)?;
-        let end = u64::from(offset) + bytes.len() as u64;
-        if offset != push.bytes || end > u64::from(Self::BYTES) {
-            return Err(Refusal::Offset { expected: push.bytes });
-        }
-        let mut tuner = self.tuner()?;
-        let spare = tuner.spare();
-        for (at, &byte) in (offset as usize..).zip(bytes) {
-            let Some(number) = spare.get_mut(at / 4) else { break };
-            let mut bytes = number.to_le_bytes();
-            if let Some(to) = bytes.get_mut(at % 4) {
-                *to = byte;
-            }
-            *number = f32::from_le_bytes(bytes);
-        }
-        self.pushed = Some(Push { bytes: end as u32, ..push });
-        Ok(end as u32)
-    }
-
-    fn end_push(&mut self) -> Result<(), Refusal> {
-        let push = self.pushed.ok_or(Refusal::NothingPushed)?;
-        if push.bytes != Self::BYTES {
-            return Err(Refusal::Offset { expected: push.bytes });
-        }
-        self.pushed = None;
-        let mut tuner = self.tuner()?;
-        let mut crc = CRC.digest();
-        let mut finite = true;
-        for number in tuner.spare().iter() {
-            crc.update(&number.to_le_bytes());
-            finite &= number.is_finite();
-        }
-        if crc.finalize() != push.crc {
-            return Err(Refusal::PushDamaged);
-        }
-        if !finite {
-            return Err(Refusal::NotFinite);
-        }
-        tuner.adopt_spare().ok_or(Refusal::Unsupported)?;
-        self.tuning.state = tuner.state();
-        self.activity = Activity::Idle;
-        self.generation = self.generation.wrapping_add(1);
-        Ok(())
     }
 
     fn status(&mut self) -> Status {
