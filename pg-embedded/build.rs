@@ -38,7 +38,16 @@ fn main() {
     if bare {
         assert!(board.target == target, "{} needs --target {}, this build is for {target}", board.name, board.target);
         let memory = |name, memory: board::Memory| format!("  {name} : ORIGIN = {:#010x}, LENGTH = {}\n", memory.origin, memory.bytes);
-        let script = format!("MEMORY\n{{\n{}{}}}\n", memory("FLASH", board.flash), memory("RAM", board.ram));
+        let boot: String = board.boot.iter().map(|word| format!(" LONG({word:#010x})")).collect();
+        let boot = if boot.is_empty() {
+            boot
+        } else {
+            // Code begins behind it, where cortex-m-rt would have it begin behind the vector table.
+            format!(
+                "SECTIONS\n{{\n  .boot : ALIGN(4) {{{boot} }} > FLASH\n}} INSERT AFTER .vector_table;\n_stext = ADDR(.boot) + SIZEOF(.boot);\n"
+            )
+        };
+        let script = format!("MEMORY\n{{\n{}{}}}\n{boot}", memory("FLASH", board.flash), memory("RAM", board.ram));
         let out = variable("OUT_DIR");
         fs::write(Path::new(&out).join("memory.x"), script).expect("OUT_DIR can be written");
         println!("cargo:rustc-link-search={out}");

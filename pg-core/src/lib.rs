@@ -6,7 +6,7 @@
 //!
 //! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
 //! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`];
-//! [`tuner`], [`link`] and [`store`] serve a device that learns after deployment.
+//! [`tuner`], [`link`] and [`store`] serve a device that learns after deployment, and [`learner`] is that device.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -17,6 +17,7 @@ pub mod form;
 pub mod initialise;
 pub mod lane;
 pub mod layers;
+pub mod learner;
 pub mod link;
 pub mod loss;
 pub mod math;

@@ -1,12 +1,14 @@
 //! What the firmware's programs share: the board's numbers, the FPU as a number type, the way out, a counter.
 //!
 //! The networks and their kernels are `pg_core`'s; this crate only gives them a place to run. It allocates nothing and
-//! drives no peripheral but SysTick, so that it runs on every Cortex-M. It builds for the desktop, too.
+//! drives no peripheral but SysTick, so that it runs on every Cortex-M, but for the UART of the programs that serve. It builds for the
+//! desktop, too.
 //!
 //! | feature | what it adds |
 //! |---|---|
 //! | `large` | the programs `lenet` and `folded`, for boards with 512 KB of RAM |
 //! | `tuning` | the programs `steps` and `tune`, which learn, for boards with an FPU |
+//! | `serving` | the programs `serve` and `serve-vowels`, which learn what a host sends them, for boards with a UART that is driven here |
 //! | `no-panic` | a program in which a panic can be reached does not link: for `no-panic`, which proves it of the tuner, and `no-panic-link` alone |
 //! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
 //!
@@ -20,10 +22,19 @@
 pub mod board;
 mod classify;
 pub mod console;
+#[cfg(all(target_os = "none", feature = "serving"))]
+mod file_flash;
 mod fpu;
 mod plan;
+#[cfg(feature = "serving")]
+pub mod serving;
 mod stopwatch;
 pub mod tuning;
+#[cfg(all(target_os = "none", feature = "serving"))]
+mod uart;
+
+#[cfg(all(target_os = "none", feature = "serving"))]
+pub use {file_flash::FileFlash, uart::Uart};
 
 pub use classify::{Memory, classify, ticks_of};
 pub use fpu::{Fpu, fused_multiply_add, square_root};

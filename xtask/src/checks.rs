@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use crate::{
     board::{ALL, Board},
-    builds, device_bench,
+    builds, device_bench, device_session,
     emulator::Emulator,
     firmware::{self, directory, elf},
     places::{target, workspace},
@@ -55,7 +55,7 @@ pub fn ci() -> Result<()> {
     steps.command("clippy on the desktop", host("clippy --quiet --workspace --all-targets -- -D warnings"))?;
     steps.step("clippy on Cortex-M", "cargo xtask ci", || {
         let toolchain = Toolchain::find(DEFAULT.target, true)?;
-        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning"] {
+        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning", "--features=pg-embedded/serving"] {
             let mut command = toolchain.cargo("clippy", &directory());
             command.args(["--quiet", "--package", "pg-core", "--package", "pg-embedded"]).args((!features.is_empty()).then_some(features));
             run(command.args(["--", "-D", "warnings"]).current_dir(workspace()))?;
@@ -73,6 +73,8 @@ pub fn ci() -> Result<()> {
         ALL.iter().filter(|board| board.emulated).try_for_each(|board| qemu::run_board(&emulator, board, false))?;
         Ok(Done)
     })?;
+    steps
+        .step("devices that learn over the link, and power cuts", "cargo xtask device-session", || device_session::run().map(|()| Done))?;
     steps.step("instructions of learning", "cargo xtask device-bench", || device_bench::run(false, false).map(|()| Done))?;
     vectors(&mut steps)?;
     tests(&mut steps, true)?;
@@ -106,6 +108,11 @@ pub fn qemu(name: &str) -> Result<()> {
     qemu::run_board(&emulator, board, true)
 }
 
+/// Links the programs in which no panic can be reached.
+pub fn no_panic() -> Result<()> {
+    firmware::build_no_panic(&DEFAULT, &Toolchain::find(DEFAULT.target, false)?)
+}
+
 fn build_all(steps: &mut Steps) -> Result<()> {
     steps.step("firmware for every board", "cargo xtask firmware", || {
         for board in &ALL {
@@ -113,9 +120,7 @@ fn build_all(steps: &mut Steps) -> Result<()> {
         }
         Ok(Done)
     })?;
-    steps.step("no panic can be reached in what serves a device that learns", "cargo xtask firmware", || {
-        firmware::build_no_panic(&DEFAULT, &Toolchain::find(DEFAULT.target, false)?).map(|()| Done)
-    })?;
+    steps.step("no panic can be reached in what serves a device that learns", "cargo xtask no-panic", || no_panic().map(|()| Done))?;
     steps.step("sizes of the silent firmware", "cargo xtask size", || firmware::size_table().map(|()| Done))
 }
 

@@ -37,6 +37,9 @@ pub const STEPS: &str = "steps";
 /// The session of fine-tuning.
 pub const TUNE: &str = "tune";
 
+/// The programs that serve the link.
+pub const SERVING: [&str; 2] = ["serve", "serve-vowels"];
+
 /// The feature that builds the programs which need much RAM.
 pub const LARGE: &str = "large";
 
@@ -49,6 +52,9 @@ fn is_large(board: &Board) -> bool {
 const TEXT_LIMIT: u64 = 24 << 10;
 /// What it carries: a model and samples, in pg-embedded.
 const CARRIED: [&str; 2] = ["models/mlp-64-32-10.pg", "samples/digits.bin"];
+
+/// Bytes that a program's plan leaves to the runtime and to alignment.
+pub const PLAN_TOLERANCE: u64 = 512;
 
 /// Where everything goes: below the workspace's target directory, away from the desktop's builds.
 pub fn directory() -> PathBuf {
@@ -78,8 +84,9 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
 
 /// Builds one program for a board, in the form that prints, and returns its ELF file.
 pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<PathBuf> {
+    let features = if SERVING.contains(&program) { "serving" } else { "semihosting,tuning" };
     let mut command = toolchain.cargo("build", &directory());
-    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "semihosting,tuning", "--bin", program]);
+    command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", features, "--bin", program]);
     run(command.env("PG_BOARD", board.name).current_dir(workspace()))?;
     Ok(directory().join(board.target).join("firmware").join(program))
 }
@@ -94,7 +101,12 @@ pub fn build_no_panic(board: &Board, toolchain: &Toolchain) -> Result<()> {
 
 /// Bytes of `.data` and `.bss` of a silent program.
 pub fn static_bytes(board: &Board, program: &str) -> Result<u64> {
-    let Size { data, bss, .. } = Size::of(&elf(board, program, false))?;
+    static_bytes_of(&elf(board, program, false))
+}
+
+/// Bytes of `.data` and `.bss` of an ELF file.
+pub fn static_bytes_of(elf: &Path) -> Result<u64> {
+    let Size { data, bss, .. } = Size::of(elf)?;
     Ok(data + bss)
 }
 

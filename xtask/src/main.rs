@@ -2,11 +2,12 @@
 //!
 //! It builds nothing of the library itself; it finds the tools, calls them in order and reads what they say.
 //! [`steps`] runs and times, [`checks`] says which steps, [`toolchain`] finds the compilers, [`firmware`] builds and
-//! measures, [`emulator`] finds QEMU, [`device_bench`] counts, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
+//! measures, [`emulator`] finds QEMU, [`device_bench`] counts, [`device_session`] learns, [`qemu`] runs it, [`builds`] compares builds for several CPUs.
 mod builds;
 mod checks;
 mod compile_times;
 mod device_bench;
+mod device_session;
 mod emulator;
 mod firmware;
 mod places;
@@ -31,12 +32,18 @@ Usage: cargo xtask <command>
                   every emulated board, the table of sizes, all of `test`, `builds` and the example's tests
   builds          builds the desktop's program for older CPUs too and compares the models that each build trains
   firmware        builds the firmware for every board and prints the table of sizes
+  no-panic        links the programs in which no panic can be reached, and so proves it of the tuner, the decoders, the link, the store and
+                  the device that learns
   size            the same table from what is already built
   compile-times   times a clean release build of the desktop's program, then each network alone: seconds, and seconds of computing
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
                   with ticks turned into instructions
   device-bench    counts the instructions of learning on a Cortex-M4F and M7 in QEMU, prints a table (--json: one object) and
                   holds it against the bars and xtask/device-bench.json (--accept: writes that anew)
+  serve [PROGRAM] [BOARD]
+                  runs a device that learns, `serve` (digits) or `serve-vowels`, in QEMU until Ctrl-C; `pg-host device` reaches it at
+                  the port that it prints, and the file device.flash in this directory stands for its flash
+  device-session  has such devices learn over the link on a Cortex-M4F and M7, and cuts their power: the bits are those of `pg-host replay`
 
 A skipped step is printed with its reason; with CI=true in the environment it is an error.
 Firmware goes to target/firmware/boards/<board>/; the compiler is rustup's where `rustup target add` has put the target,
@@ -49,11 +56,16 @@ fn main() -> ExitCode {
         ["ci"] => checks::ci(),
         ["builds"] => checks::builds(),
         ["firmware"] => checks::firmware(),
+        ["no-panic"] => checks::no_panic(),
         ["size"] => firmware::size_table(),
         ["compile-times"] => compile_times::table(),
         ["device-bench"] => device_bench::run(false, false),
         ["device-bench", "--json"] => device_bench::run(true, false),
         ["device-bench", "--accept"] => device_bench::run(false, true),
+        ["device-session"] => device_session::run(),
+        ["serve"] => device_session::serve("serve", "mps2-an386"),
+        ["serve", program] => device_session::serve(program, "mps2-an386"),
+        ["serve", program, board] => device_session::serve(program, board),
         ["qemu"] => checks::qemu("mps2-an386"),
         ["qemu", board] => checks::qemu(board),
         [] | ["help" | "--help" | "-h"] => {

@@ -19,7 +19,7 @@ use anyhow::{Context, Result, bail, ensure};
 use crate::{
     board::Board,
     emulator::Emulator,
-    firmware::{FIRMWARE, LARGE, STEPS, build_one, elf, programs, static_bytes},
+    firmware::{FIRMWARE, LARGE, PLAN_TOLERANCE, STEPS, build_one, elf, programs, static_bytes},
     places::workspace,
     toolchain::{Toolchain, host_cargo},
 };
@@ -80,9 +80,6 @@ fn verify_plan(board: &Board, program: &str, lines: &[String]) -> Result<()> {
     }
     Ok(())
 }
-
-/// Bytes that the plan leaves to the runtime and to alignment.
-const PLAN_TOLERANCE: u64 = 512;
 
 /// The same program, run here, must print the same lines but for what only the emulator counts, and for a plan of memory: a pointer has another
 /// size here, and [`verify_plan`] holds the plan against the linker.

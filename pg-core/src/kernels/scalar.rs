@@ -44,19 +44,22 @@ pub(crate) fn forward<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &
 /// [`forward`] for one sample: four outputs at a time, each in the same order of inputs.
 #[inline(always)]
 fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], y: &mut [f32]) {
-    let row = |o: usize| &weights[o * size.depth..][..size.depth];
-    let x = &x[..size.depth];
-    let mut o = 0;
-    while size.rows - o >= 4 {
-        let mut sums = [L::splat(biases[o]), L::splat(biases[o + 1]), L::splat(biases[o + 2]), L::splat(biases[o + 3])];
-        L::multiply_add_rows([row(o), row(o + 1), row(o + 2), row(o + 3)], x, &mut sums);
-        for (sum, y) in sums.iter().zip(&mut y[o..o + 4]) {
-            *y = sum.lane(0);
-        }
-        o += 4;
+    let Size { rows, depth, .. } = size;
+    let (Some(x), Some(y), Some(biases)) = (x.get(..depth), y.get_mut(..rows), biases.get(..rows)) else { return };
+    let (fours, rest) = y.as_chunks_mut::<4>();
+    let (four_biases, other_biases) = biases.as_chunks::<4>();
+    let (depth, done) = (depth.max(1), 4 * depth * fours.len());
+    for ((y, biases), weights) in fours.iter_mut().zip(four_biases).zip(weights.chunks_exact(4 * depth)) {
+        // Of a length that the compiler knows.
+        let (first, second) = weights.split_at(2 * depth);
+        let ([a, b], [c, d]) = (<[&[f32]; 2]>::from(first.split_at(depth)), <[&[f32]; 2]>::from(second.split_at(depth)));
+        let mut sums = biases.map(L::splat);
+        L::multiply_add_rows([a, b, c, d], x, &mut sums);
+        *y = sums.map(|sum| sum.lane(0));
     }
-    for (o, y) in y[..size.rows].iter_mut().enumerate().skip(o) {
-        *y = chain::<L>(biases[o], row(o).iter().zip(x));
+    let others = weights.get(done..).unwrap_or_default().chunks_exact(depth);
+    for ((y, &bias), weights) in rest.iter_mut().zip(other_biases).zip(others) {
+        *y = chain::<L>(bias, weights.iter().zip(x));
     }
 }
 

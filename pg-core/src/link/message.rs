@@ -188,6 +188,26 @@ pub struct Options {
     pub seed: u64,
 }
 
+impl Options {
+    /// Those of `pg-host replay`; tuning never stops by itself.
+    pub const DEFAULT: Self = Self {
+        rate: 0.05,
+        momentum: 0.9,
+        weight_decay: 0.0,
+        population: 4,
+        rho: 0.3,
+        noise: Noise::Rademacher,
+        antithetic: true,
+        batch: 8,
+        layers: u64::MAX,
+        biases: false,
+        hold_out: 0,
+        look_every: 10,
+        patience: 0,
+        seed: 1,
+    };
+}
+
 /// The distribution of a member's noise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Noise {
@@ -333,7 +353,7 @@ pub struct Status {
     pub saved: u32,
     /// Another whenever the parameters have changed.
     pub generation: u32,
-    /// Frames that were dropped: damaged, or too long.
+    /// Frames that were dropped, damaged or too long: filled in by the server.
     pub dropped: u32,
 }
 

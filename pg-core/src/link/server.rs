@@ -60,6 +60,7 @@ impl<'a> Server<'a> {
     /// Takes a byte of the line; when it ends a request, `device` answers. Returns what is to be sent, mostly nothing.
     pub fn receive(&mut self, byte: u8, device: &mut impl Device) -> &[u8] {
         let (largest_request, largest_reply) = (self.receiver.largest_message() as u32, largest_message(self.reply.len()) as u32);
+        let dropped = self.receiver.dropped();
         let Some(frame) = self.receiver.push(byte) else { return &[] };
         if frame.kind != Kind::Request {
             return &[]; // the line echoes
@@ -99,6 +100,7 @@ impl<'a> Server<'a> {
         let answer = request.as_ref().map_err(|&refusal| refusal).and_then(|request| device.answer(request));
         let reply = match answer {
             Ok(Reply::Hello(hello)) => Reply::Hello(super::Hello { largest_request, largest_reply, ..hello }),
+            Ok(Reply::Status(status)) => Reply::Status(super::Status { dropped, ..status }),
             Ok(reply) => reply,
             Err(refusal) => Reply::Refused(refusal),
         };

@@ -154,6 +154,13 @@ pub struct State {
     pub stopped: bool,
 }
 
+impl State {
+    /// Before a first look, at this step.
+    pub const fn first(seed: u64, step: u32) -> Self {
+        Self { seed, step, best_loss: f32::INFINITY, best_step: step, looks: 0, kept: false, stopped: false }
+    }
+}
+
 /// What the tuner saw in the held-out samples.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
@@ -204,8 +211,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
     /// When the settings make no sense, or need more memory than is lent.
     pub fn new(memory: Memory<'a, S>, normalisation: Normalisation<'a>, settings: Settings, seed: u64) -> Result<Self, TuneError> {
         memory.working.fill(0.0);
-        let state = State { seed, step: 0, best_loss: f32::INFINITY, best_step: 0, looks: 0, kept: false, stopped: false };
-        Self::resume(memory, normalisation, settings, state)
+        Self::resume(memory, normalisation, settings, State::first(seed, 0))
     }
 
     /// The tuner that had this state, settings, parameters, ring and best parameters; the velocity is then the caller's to write with
@@ -374,9 +380,17 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         Ok(Step { step, loss, look, stopped: self.state.stopped })
     }
 
+    /// Lets tuning begin anew, with this seed and from the parameters as they are: samples are held out as the settings say, whatever they
+    /// said before; velocity and best parameters are forgotten. Steps go on counting, so no noise comes twice.
+    pub fn begin(&mut self, seed: u64) {
+        self.ring.hold_out(self.settings.hold_out);
+        self.velocity.fill(0.0);
+        self.state = State::first(seed, self.state.step);
+    }
+
     /// Lets tuning go on after it has stopped, from the parameters as they are.
     pub fn restart(&mut self) {
-        self.state = State { best_loss: f32::INFINITY, best_step: self.state.step, looks: 0, kept: false, stopped: false, ..self.state };
+        self.state = State::first(self.state.seed, self.state.step);
         self.velocity.fill(0.0);
         self.look();
     }
@@ -418,13 +432,50 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         state.kept = !best.is_empty();
     }
 
+    /// The outputs for a raw sample, with the bits of any other way to infer; `None` when a slice has another length.
+    pub fn infer(&mut self, values: &[S], outputs: &mut [f32]) -> Option<()> {
+        if values.len() != N::INPUT.len() || outputs.len() != N::OUTPUTS {
+            return None;
+        }
+        let column = element::<L, 1>();
+        let to = self.workspace.tape.iter_mut().step_by(column.max(1));
+        self.normalisation.write(N::INPUT.height * N::INPUT.width, values, to);
+        infer::<N, L>(self.parameters, &mut self.workspace, outputs)
+    }
+
+    /// Memory that nothing reads between two steps, the room of a member: all parameters of the network, or nothing without a population.
+    pub fn spare(&mut self) -> &mut [f32] {
+        self.member
+    }
+
+    /// The outputs for an input, which is not normalised, of the network with the parameters in [`FineTuner::spare`]; `None` without that
+    /// memory.
+    pub fn infer_spare(&mut self, input: impl Iterator<Item = f32>, outputs: &mut [f32]) -> Option<()> {
+        let column = element::<L, 1>();
+        let to = self.workspace.tape.iter_mut().step_by(column.max(1)).take(N::INPUT.len());
+        to.zip(input).for_each(|(to, value)| *to = value);
+        infer::<N, L>(self.member, &mut self.workspace, outputs)
+    }
+
+    /// Takes the parameters in [`FineTuner::spare`] for its own and begins anew; `None` without that memory.
+    pub fn adopt_spare(&mut self) -> Option<()> {
+        self.parameters.iter_mut().zip(self.member.get(..N::PARAMS)?).for_each(|(to, &from)| *to = from);
+        self.begin(self.state.seed);
+        Some(())
+    }
+
     /// The mean loss on the held-out samples and how many are right; `None` when none is held out.
     pub fn evaluate(&mut self) -> Option<Look> {
+        self.score(|entry| entry.held_out)
+    }
+
+    /// The mean loss on the samples of which this is true, and how many are right; `None` when there is none.
+    pub fn score(&mut self, of: impl Fn(&Entry) -> bool) -> Option<Look> {
         let (mut sum, mut right, mut samples) = (0.0, 0, 0);
         loop {
             let mut labels = [0; BATCH];
             let mut count = 0;
-            let entries = self.ring.held_out().skip(samples as usize).take(BATCH);
+            let entries = self.ring.those(&of).skip(samples as usize).take(BATCH);
             for ((n, entry), label) in entries.enumerate().zip(&mut labels) {
                 write_sample::<N, L, S, BATCH>(&self.ring, &self.normalisation, entry, n, self.workspace.tape);
                 *label = entry.label;
@@ -586,6 +637,16 @@ pub fn plain_step<N: Network, L: Lane>(
     }
     N::descend::<Samples<L>>(pass, -rate, parameters, tape, buffers, scratch);
     Some(loss)
+}
+
+/// The outputs for the sample on a tape of one, one behind the other.
+fn infer<N: Network, L: Lane>(parameters: &[f32], workspace: &mut Workspace, to: &mut [f32]) -> Option<()> {
+    let parameters = parameters.get(..N::PARAMS)?;
+    let tape = cut(workspace.tape, tape_len::<N, L, 1>())?;
+    forward::<N, L>(&Pass::infer(1, columns::<L, 1>()), parameters, tape, cut(workspace.scratch, scratch_len::<N, L, 1>())?);
+    let y = outputs::<N, L, 1>(tape)?.iter().step_by(element::<L, 1>().max(1));
+    to.iter_mut().zip(y).for_each(|(to, &y)| *to = y);
+    Some(())
 }
 
 // The passes once for all sizes of a batch on a desktop; with everything known to the compiler on a device.

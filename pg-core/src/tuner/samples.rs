@@ -78,11 +78,22 @@ impl<S: Raw> Ring<'_, S> {
         first.iter().chain(second).copied().filter(|entry| !entry.held_out)
     }
 
-    /// The samples that are held out.
+    /// The samples of which this is true, from the oldest to the newest.
     #[inline]
-    pub fn held_out(&self) -> impl Iterator<Item = Entry> {
+    pub fn those(&self, of: impl Fn(&Entry) -> bool) -> impl Iterator<Item = Entry> {
         let (first, second) = self.entries.as_slices();
-        first.iter().chain(second).copied().filter(|entry| entry.held_out)
+        first.iter().chain(second).copied().filter(of)
+    }
+
+    /// Holds out every n-th sample of a class, as if all had come in now.
+    pub fn hold_out(&mut self, hold_out: u32) {
+        let mut counts = [0_u16; MOST_CLASSES];
+        let (first, second) = self.entries.as_mut_slices();
+        for entry in first.iter_mut().chain(second) {
+            let Some(count) = counts.get_mut(usize::from(entry.label)) else { continue };
+            *count = count.wrapping_add(1);
+            entry.held_out = u32::from(*count).checked_rem(hold_out) == Some(0);
+        }
     }
 
     /// How many samples of each class there are to learn from.
@@ -176,8 +187,13 @@ mod tests {
     #[test]
     fn every_third_sample_of_a_class_is_held_out_and_never_replayed() {
         with_ring(&[1, 1, 1, 0, 1, 1, 1, 0, 0], 3, |ring| {
-            assert_eq!(ring.held_out().map(|entry| entry.slot).collect::<Vec<_>>(), [2, 6, 8]);
+            assert_eq!(ring.those(|entry| entry.held_out).map(|entry| entry.slot).collect::<Vec<_>>(), [2, 6, 8]);
             assert!((0..50).all(|place| !ring.replayed(1, place, &ring.census()).unwrap().held_out));
+            let third: Vec<Entry> = ring.entries.iter().copied().collect();
+            ring.hold_out(2);
+            assert_eq!(ring.those(|entry| entry.held_out).map(|entry| entry.slot).collect::<Vec<_>>(), [1, 4, 6, 7]);
+            ring.hold_out(3);
+            assert_eq!(ring.entries.iter().copied().collect::<Vec<_>>(), third, "as they were when they came in");
         });
     }
 

@@ -1,4 +1,4 @@
-//! Proves that no panic can be reached in the link's server and in the store: with the feature `no-panic` it links only if so.
+//! Proves that no panic can be reached in the link's server, in the device that it asks, and in the store: with the feature `no-panic` it links only if so.
 //!
 //! It is not meant to be run. What it works on comes from where the compiler cannot see, so that nothing is left out.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -8,24 +8,13 @@
 #[cortex_m_rt::entry]
 fn main() -> ! {
     use core::hint::black_box;
-    use pg_core::link::{Client, Device, Refusal, Reply, Request, Retry, Server, content_bytes, frame_bytes};
+    use pg_core::learner::{About, Learner, Lent};
+    use pg_core::link::{Client, Options, Request, Retry, Server, content_bytes, frame_bytes};
     use pg_core::store::{Cursor, Layout, Store};
+    use pg_core::tuner::{Entry, Memory};
+    use pg_core::{Network, zoo::Mlp64x32x10 as Net};
+    use pg_embedded::Fpu;
     use static_cell::ConstStaticCell;
-
-    /// Looks at all of a request.
-    struct Reader([f32; 4]);
-    impl Device for Reader {
-        fn answer(&mut self, request: &Request<'_>) -> Result<Reply<'_>, Refusal> {
-            match black_box(request) {
-                Request::Infer { sample } | Request::Label { sample, .. } => {
-                    sample.check(black_box(4))?;
-                    self.0.iter_mut().zip(sample.values()).for_each(|(to, value)| *to = value);
-                    Ok(Reply::Inferred { class: 0, logits: pg_core::floats::Floats::new(black_box(&self.0)) })
-                }
-                _ => black_box(Err(Refusal::Unsupported)),
-            }
-        }
-    }
 
     static REQUEST: ConstStaticCell<[u8; content_bytes(400)]> = ConstStaticCell::new([0; content_bytes(400)]);
     static REPLY: ConstStaticCell<[u8; frame_bytes(400)]> = ConstStaticCell::new([0; frame_bytes(400)]);
@@ -38,12 +27,49 @@ fn main() -> ! {
     };
     let mut server = Server::new(black_box(request), black_box(reply));
     let mut client = Client::new(black_box(1), black_box(Retry::DEFAULT), black_box(asked), black_box(answer));
-    let mut reader = Reader([0.0; 4]);
+    static PARAMETERS: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
+    static WORKING: ConstStaticCell<[f32; 12_000]> = ConstStaticCell::new([0.0; 12_000]);
+    static VALUES: ConstStaticCell<[u8; 4096]> = ConstStaticCell::new([0; 4096]);
+    static ENTRIES: ConstStaticCell<heapless::Deque<Entry, 64>> = ConstStaticCell::new(heapless::Deque::new());
+    static BEST: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
+    static SAMPLE: ConstStaticCell<[u8; 64]> = ConstStaticCell::new([0; 64]);
+    static OUTPUTS: ConstStaticCell<[f32; 10]> = ConstStaticCell::new([0.0; 10]);
+    static PIECE: ConstStaticCell<[u8; 300]> = ConstStaticCell::new([0; 300]);
+    let (Some(parameters), Some(working), Some(samples), Some(entries), Some(best)) =
+        (PARAMETERS.try_take(), WORKING.try_take(), VALUES.try_take(), ENTRIES.try_take(), BEST.try_take())
+    else {
+        pg_embedded::console::end(false)
+    };
+    let (Some(sample), Some(outputs), Some(piece)) = (SAMPLE.try_take(), OUTPUTS.try_take(), PIECE.try_take()) else {
+        pg_embedded::console::end(false)
+    };
+    let about = About {
+        firmware: black_box("no panic"),
+        model: black_box(&[]),
+        options: black_box(Options::DEFAULT),
+        plan: black_box(&[]),
+        known: black_box(&[]),
+        save_every: black_box(50),
+    };
+    let memory = Memory {
+        parameters: black_box(parameters),
+        working: black_box(working),
+        samples: black_box(samples),
+        entries: entries.as_mut_view(),
+        best: black_box(best),
+    };
+    let lent = Lent { tuner: memory, sample: black_box(sample), outputs: black_box(outputs), piece: black_box(piece) };
+    let layout = Layout { start: 0, slot_bytes: 32 << 10, sector_bytes: 1024, sectors: 4 };
+    let learner = Learner::<Net, Fpu, u8, _, 8>::open(about, lent, unseen::Flash, black_box(layout));
+    let Ok(mut learner) = learner else { pg_embedded::console::end(false) };
     let layout = Layout { start: 0, slot_bytes: 4096, sector_bytes: 1024, sectors: 4 };
     let store = Store::open(unseen::Flash, black_box(layout), black_box(7));
     let Ok(mut store) = store else { pg_embedded::console::end(false) };
     loop {
-        black_box(server.receive(black_box(3), &mut reader));
+        black_box(server.receive(black_box(3), &mut learner));
+        learner.advance();
+        black_box(learner.known(black_box(1)));
+        black_box((learner.is_tuning(), learner.parameters()));
         black_box((server.counts(), server.dropped()));
         black_box(client.ask(black_box(&Request::Hello), black_box(5))).ok();
         black_box(client.poll(black_box(6))).ok();

@@ -11,5 +11,7 @@ pub const BOARD: Board = Board {
     flash: Memory { origin: 0x0000_0000, bytes: 256 << 10 },
     ram: Memory { origin: 0x2000_0000, bytes: 16 << 10 },
     tick_hz: 16_000_000,
+    uart: None,
+    boot: &[],
     emulated: true,
 };

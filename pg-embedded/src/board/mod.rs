@@ -10,7 +10,9 @@ mod microbit;
 mod mps2_an386;
 mod mps2_an500;
 mod mps2_an505;
+mod nrf52840_dk;
 mod nucleo_f446re;
+mod pico2;
 
 /// A memory of a board.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,6 +21,17 @@ pub struct Memory {
     pub origin: u32,
     /// Its size.
     pub bytes: u32,
+}
+
+/// A CMSDK APB UART, Arm's own, which boards with Arm's design kit have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Uart {
+    /// Address of its first register.
+    pub origin: u32,
+    /// The interrupt that says that a byte has come.
+    pub receive_irq: u16,
+    /// What its rate is divided from.
+    pub clock_hz: u32,
 }
 
 /// What the firmware needs to know of a board.
@@ -34,13 +47,25 @@ pub struct Board {
     pub ram: Memory,
     /// Ticks per second of SysTick after reset, as QEMU emulates it.
     pub tick_hz: u32,
+    /// The UART of the link, if this firmware can drive it.
+    pub uart: Option<Uart>,
+    /// Words behind the vector table that the boot ROM looks for.
+    pub boot: &'static [u32],
     /// True when QEMU emulates the board.
     pub emulated: bool,
 }
 
 /// Every board. The first with a given target is that target's default.
-pub const ALL: [Board; 6] =
-    [mps2_an386::BOARD, mps2_an500::BOARD, mps2_an505::BOARD, lm3s6965evb::BOARD, microbit::BOARD, nucleo_f446re::BOARD];
+pub const ALL: [Board; 8] = [
+    mps2_an386::BOARD,
+    mps2_an500::BOARD,
+    mps2_an505::BOARD,
+    lm3s6965evb::BOARD,
+    microbit::BOARD,
+    nucleo_f446re::BOARD,
+    nrf52840_dk::BOARD,
+    pico2::BOARD,
+];
 
 /// The board of that name.
 ///

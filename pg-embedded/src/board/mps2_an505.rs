@@ -12,5 +12,7 @@ pub const BOARD: Board = Board {
     flash: Memory { origin: 0x1000_0000, bytes: 4 << 20 }, // SSRAM 1
     ram: Memory { origin: 0x3800_0000, bytes: 4 << 20 },   // SSRAM 2 and 3
     tick_hz: 20_000_000,
+    uart: None,
+    boot: &[],
     emulated: true,
 };

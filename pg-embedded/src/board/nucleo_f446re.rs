@@ -13,5 +13,7 @@ pub const BOARD: Board = Board {
     flash: Memory { origin: 0x0800_0000, bytes: 512 << 10 },
     ram: Memory { origin: 0x2000_0000, bytes: 128 << 10 },
     tick_hz: 16_000_000,
+    uart: None,
+    boot: &[],
     emulated: false,
 };

@@ -150,25 +150,27 @@ impl Tune {
         let counts = [self.population, self.hold_out, self.look_every, self.patience].iter().any(Option::is_some);
         let others = self.noise.is_some() || self.no_antithetic || self.batch.is_some() || self.biases || self.seed.is_some();
         let given = numbers || counts || others || !self.layers.is_empty();
+        let usual = Options::DEFAULT;
         given.then(|| Options {
-            rate: self.rate.unwrap_or(0.05),
-            momentum: self.momentum.unwrap_or(0.9),
-            weight_decay: self.weight_decay.unwrap_or(0.0),
-            population: self.population.unwrap_or(4),
-            rho: self.rho.unwrap_or(0.3),
+            rate: self.rate.unwrap_or(usual.rate),
+            momentum: self.momentum.unwrap_or(usual.momentum),
+            weight_decay: self.weight_decay.unwrap_or(usual.weight_decay),
+            population: self.population.unwrap_or(usual.population),
+            rho: self.rho.unwrap_or(usual.rho),
             noise: match self.noise.as_deref() {
                 Some("gaussian") => Noise::Gaussian,
                 Some("rank-1") => Noise::RankOne,
-                _ => Noise::Rademacher,
+                Some(_) => Noise::Rademacher,
+                None => usual.noise,
             },
             antithetic: !self.no_antithetic,
-            batch: self.batch.unwrap_or(8),
-            layers: if self.layers.is_empty() { u64::MAX } else { self.layers.iter().fold(0, |mask, layer| mask | 1 << layer) },
+            batch: self.batch.unwrap_or(usual.batch),
+            layers: if self.layers.is_empty() { usual.layers } else { self.layers.iter().fold(0, |mask, layer| mask | 1 << layer) },
             biases: self.biases,
-            hold_out: self.hold_out.unwrap_or(0),
-            look_every: self.look_every.unwrap_or(10),
-            patience: self.patience.unwrap_or(0),
-            seed: self.seed.unwrap_or(1),
+            hold_out: self.hold_out.unwrap_or(usual.hold_out),
+            look_every: self.look_every.unwrap_or(usual.look_every),
+            patience: self.patience.unwrap_or(usual.patience),
+            seed: self.seed.unwrap_or(usual.seed),
         })
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pg_core::floats::Floats;
-use pg_core::link::{Activity, Form, Reply, Request, Retry, Sample, Status};
+use pg_core::link::{Activity, CRC, Form, Reply, Request, Retry, Sample, Status};
 use pg_core::model_file::{Model, Provenance};
 use serde_json::{Value, json};
 
@@ -262,7 +262,11 @@ fn pull(device: &mut Connection, greeting: &Greeting, model: &Path, out: &Path, 
     pulled.encode_into(&mut bytes).context("encoding the model")?;
     write_atomically(out, &bytes).map_err(anyhow::Error::from)?;
     Ok(match json {
-        true => json_text(&json!({ "model": out.display().to_string(), "parameters": parameters.len(), "step": step })),
+        true => {
+            let crc = CRC.checksum(&parameters.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>());
+            let (model, crc) = (out.display().to_string(), format!("{crc:08x}"));
+            json_text(&json!({ "model": model, "parameters": parameters.len(), "parameters_crc": crc, "step": step }))
+        }
         false => format!("{} parameters of step {step} written to {}\n", parameters.len(), out.display()),
     })
 }

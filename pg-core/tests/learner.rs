@@ -1,0 +1,408 @@
+//! A device that learns, asked without a line: against the tuner, under power cuts, and with requests that make no sense.
+
+#[allow(dead_code)] // the tests of the store use the rest
+#[path = "store/flash.rs"]
+mod flash;
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
+use flash::CUTS;
+use heapless::Deque;
+use pg_core::floats::Floats;
+use pg_core::initialise::Initialise;
+use pg_core::learner::{About, Learner, Lent, StartError, record_bytes};
+use pg_core::link::{Activity, CRC, Device, Noise, Options, Part, Refusal, Reply, Request, Sample, Status};
+use pg_core::model_file::{ClassNames, Model, ModelError, Provenance};
+use pg_core::normalisation::Normalisation;
+use pg_core::population::Population;
+use pg_core::store::{Layout, StoreError};
+use pg_core::tuner::{Entry, FineTuner, Memory, Settings};
+use pg_core::zoo::{Mlp9x24x11 as Net, Mlp64x32x10};
+use pg_core::{Network, Widest};
+
+type Flash = flash::Flash<4, 1024>;
+type Kept = Learner<'static, Net, f32, i8, Shared, 4>;
+
+/// A flash that outlives its device.
+#[derive(Clone)]
+struct Shared(Rc<RefCell<Flash>>);
+
+impl ErrorType for Shared {
+    type Error = NorFlashErrorKind;
+}
+
+impl ReadNorFlash for Shared {
+    const READ_SIZE: usize = Flash::READ_SIZE;
+
+    fn read(&mut self, offset: u32, bytes: &mut [u8]) -> Result<(), NorFlashErrorKind> {
+        self.0.borrow_mut().read(offset, bytes)
+    }
+
+    fn capacity(&self) -> usize {
+        self.0.borrow().capacity()
+    }
+}
+
+impl NorFlash for Shared {
+    const WRITE_SIZE: usize = Flash::WRITE_SIZE;
+    const ERASE_SIZE: usize = Flash::ERASE_SIZE;
+
+    fn erase(&mut self, from: u32, to: u32) -> Result<(), NorFlashErrorKind> {
+        self.0.borrow_mut().erase(from, to)
+    }
+
+    fn write(&mut self, offset: u32, bytes: &[u8]) -> Result<(), NorFlashErrorKind> {
+        self.0.borrow_mut().write(offset, bytes)
+    }
+}
+
+const OPTIONS: Options = Options { batch: 4, population: 2, hold_out: 3, look_every: 5, ..Options::DEFAULT };
+const LAYOUT: Layout = Layout { start: 0, slot_bytes: 8 << 10, sector_bytes: 1024, sectors: 3 };
+const ROOM: usize = 40;
+const KNOWN: [u32; 2] = [0xce02_6caa, 0x9b39_a681];
+const NORMALISATION: Normalisation<'static> = Normalisation::new(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0], &[0.1; 9]);
+
+fn initial() -> Vec<f32> {
+    let mut parameters = vec![0.0; Net::PARAMS];
+    Initialise::AUTO.write::<Net>(5, &mut parameters);
+    parameters
+}
+
+fn model_file<N: Network>(parameters: &[f32], normalisation: Normalisation) -> &'static [u8] {
+    let mut network = String::new();
+    N::describe(&mut network).unwrap();
+    let model = Model {
+        network: &network,
+        normalisation,
+        classes: ClassNames::default(),
+        provenance: Provenance::default(),
+        parameters: Floats::new(parameters),
+    };
+    let mut file = vec![0; model.encoded_len()];
+    model.encode_into(&mut file).unwrap();
+    file.leak()
+}
+
+fn opened<const BATCH: usize>(
+    model: &'static [u8],
+    flash: Shared,
+    working: usize,
+) -> Result<Learner<'static, Net, f32, i8, Shared, BATCH>, StartError> {
+    fn leak<T: Clone + Default>(count: usize) -> &'static mut [T] {
+        vec![T::default(); count].leak()
+    }
+    let about = About { firmware: "test 1", model, options: OPTIONS, plan: &[("parameters", 1)], known: &KNOWN, save_every: 7 };
+    let tuner = Memory {
+        parameters: leak(Net::PARAMS),
+        working: leak(working),
+        samples: leak(ROOM * 9),
+        entries: Box::leak(Box::new(Deque::<Entry, ROOM>::new())).as_mut_view(),
+        best: leak(Net::PARAMS),
+    };
+    Learner::open(about, Lent { tuner, sample: leak(9), outputs: leak(11), piece: leak(64.max(record_bytes::<i8>(9))) }, flash, LAYOUT)
+}
+
+fn try_open(flash: Shared) -> Result<Kept, StartError> {
+    opened(model_file::<Net>(&initial(), NORMALISATION), flash, 10_000)
+}
+
+fn open(flash: &Shared) -> Kept {
+    try_open(flash.clone()).unwrap()
+}
+
+fn new_flash() -> Shared {
+    Shared(Rc::new(RefCell::new(Flash::new(LAYOUT.bytes() as usize / 1024, 3))))
+}
+
+fn sample(i: u8) -> (u16, [u8; 9]) {
+    let label = u16::from(i % 3);
+    (label, std::array::from_fn(|e| (i * 5 + 11 * (label as u8) * (e as u8 % 3)) % 40))
+}
+
+fn label(device: &mut Kept, i: u8) -> Result<u32, Refusal> {
+    let (label, sample) = sample(i);
+    done(device.answer(&Request::Label { label, sample: Sample::I8(&sample) }))
+}
+
+fn done(reply: Result<Reply<'_>, Refusal>) -> Result<u32, Refusal> {
+    match reply? {
+        Reply::Done { step } => Ok(step),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn status(device: &mut Kept) -> Status {
+    let Ok(Reply::Status(status)) = device.answer(&Request::Status) else { panic!() };
+    status
+}
+
+fn bits(numbers: &[f32]) -> Vec<u32> {
+    numbers.iter().map(|number| number.to_bits()).collect()
+}
+
+fn finish(device: &mut Kept) -> Vec<u32> {
+    while device.is_tuning() {
+        device.advance();
+    }
+    bits(device.parameters())
+}
+
+/// Twenty samples and thirty steps: the parameters after them.
+fn session(device: &mut Kept) -> Vec<u32> {
+    (0..20).for_each(|i| assert!(label(device, i).is_ok()));
+    done(device.answer(&Request::Tune { steps: 30, options: Some(OPTIONS) })).unwrap();
+    finish(device)
+}
+
+#[test]
+fn a_session_is_that_of_a_tuner_bit_for_bit() {
+    let mut device = open(&new_flash());
+    let found = session(&mut device);
+
+    let population = Population { members: 2, ..Settings::DEFAULT.population };
+    let settings = Settings { hold_out: 3, look_every: 5, patience: 0, population, ..Settings::DEFAULT };
+    let (mut parameters, mut working, mut samples, mut best) = (initial(), vec![0.0; 10_000], vec![0_i8; 9 * ROOM], vec![0.0; Net::PARAMS]);
+    let mut entries = Deque::<Entry, ROOM>::new();
+    let memory = Memory {
+        parameters: &mut parameters,
+        working: &mut working,
+        samples: &mut samples,
+        entries: entries.as_mut_view(),
+        best: &mut best,
+    };
+    let mut tuner = FineTuner::<Net, Widest, i8, 4>::new(memory, NORMALISATION, settings, 1).unwrap();
+    for i in 0..20 {
+        let (label, sample) = sample(i);
+        tuner.label(&sample.map(|byte| byte as i8), label).unwrap();
+    }
+    let steps: Vec<_> = (0..30).map(|_| tuner.step().unwrap()).collect();
+    assert_eq!(bits(tuner.parameters()), found);
+    let now = status(&mut device);
+    let best = steps.iter().filter_map(|step| step.look).map(|look| look.loss).fold(tuner.state().best_loss, f32::min);
+    let losses = (now.loss_nats.to_bits(), now.best_loss_nats.to_bits());
+    assert_eq!(losses, (steps[29].loss.to_bits(), best.to_bits()));
+    assert_eq!((now.activity, now.step, now.samples, now.held_out), (Activity::Idle, 30, 20, 6));
+}
+
+#[test]
+fn after_a_power_cut_at_any_write_or_erase_tuning_goes_on_with_the_same_bits() {
+    let flash = new_flash();
+    let expected = session(&mut open(&flash));
+    let all = flash.0.borrow().operations;
+    // Of the many writes of a state's numbers, which are alike, some; each in one of the ways that power goes.
+    let mut cuts = CUTS.into_iter().cycle();
+    for at in (0..120).chain((120..all).step_by(11)) {
+        let cut = cuts.next().unwrap();
+        let flash = new_flash();
+        flash.0.borrow_mut().cut = Some((at, cut));
+        let lost = |flash: &Shared| flash.0.borrow().operations > at && flash.0.borrow().cut.is_some();
+        let mut device = try_open(flash.clone());
+        let found = loop {
+            // What a host does, which sees only the line; `None` when power goes.
+            let outcome = device.as_mut().ok().and_then(|device| {
+                for i in status(device).samples..20 {
+                    label(device, i as u8).ok()?;
+                }
+                if status(device).step == 0 && !device.is_tuning() {
+                    done(device.answer(&Request::Tune { steps: 30, options: Some(OPTIONS) })).ok()?;
+                }
+                while device.is_tuning() && !lost(&flash) {
+                    device.advance();
+                }
+                (!lost(&flash)).then(|| bits(device.parameters()))
+            });
+            match outcome {
+                Some(found) => break found,
+                None => {
+                    assert!(lost(&flash), "{at} {cut:?}");
+                    flash.0.borrow_mut().power_on();
+                    device = try_open(flash.clone());
+                }
+            }
+        };
+        assert_eq!(found, expected, "{at} {cut:?}");
+    }
+}
+
+#[test]
+fn a_device_that_starts_has_what_was_saved_and_every_sample_since() {
+    let flash = new_flash();
+    let mut device = open(&flash);
+    session(&mut device);
+    done(device.answer(&Request::Forget { samples: 3 })).unwrap();
+    (20..24).for_each(|i| assert!(label(&mut device, i).is_ok()));
+    let Ok(Reply::Saved { sequence }) = device.answer(&Request::Save) else { panic!() };
+    assert_eq!(status(&mut device).saved, sequence);
+    (24..30).for_each(|i| assert!(label(&mut device, i).is_ok()));
+    let before = status(&mut device);
+    drop(device);
+
+    let mut again = open(&flash);
+    let now = status(&mut again);
+    assert_eq!(Status { generation: 0, ..now }, Status { generation: 0, ..before });
+    let tune = |device: &mut Kept| {
+        done(device.answer(&Request::Tune { steps: 5, options: None })).unwrap();
+        finish(device)
+    };
+    let tuned = tune(&mut again);
+    assert_eq!(status(&mut again).step, 35);
+    // What is forgotten comes back when nothing was saved since; what there is no room for then, does not.
+    done(again.answer(&Request::Forget { samples: 27 })).unwrap();
+    drop(again);
+    assert_eq!(status(&mut open(&flash)).samples, 27);
+    done(open(&flash).answer(&Request::Reset)).unwrap();
+    let mut reset = open(&flash);
+    assert_eq!((status(&mut reset).samples, status(&mut reset).step, bits(reset.parameters())), (0, 0, bits(&initial())));
+    assert_ne!(tuned, bits(&initial()));
+}
+
+#[test]
+fn a_state_of_firmware_with_another_batch_is_left_and_the_samples_are_kept() {
+    let flash = new_flash();
+    session(&mut open(&flash));
+    let mut other = opened::<8>(model_file::<Net>(&initial(), NORMALISATION), flash, 20_000).unwrap();
+    let Ok(Reply::Status(now)) = other.answer(&Request::Status) else { panic!() };
+    assert_eq!((now.step, now.samples, bits(other.parameters())), (0, 20, bits(&initial())));
+}
+
+#[test]
+fn while_it_tunes_it_answers_what_does_not_disturb_and_refuses_the_rest() {
+    let mut device = open(&new_flash());
+    (0..20).for_each(|i| assert!(label(&mut device, i).is_ok()));
+    let undisturbed = session(&mut open(&new_flash()));
+    done(device.answer(&Request::Tune { steps: 30, options: Some(OPTIONS) })).unwrap();
+    let (_, values) = sample(1);
+    while device.is_tuning() {
+        device.advance();
+        assert!(matches!(device.answer(&Request::Infer { sample: Sample::I8(&values) }), Ok(Reply::Inferred { .. })));
+        assert!(matches!(device.answer(&Request::Evaluate { part: Part::All }), Ok(Reply::Evaluated { samples: 20, .. })));
+        assert!(matches!(device.answer(&Request::Hello), Ok(Reply::Hello(_))));
+        if device.is_tuning() {
+            assert_eq!(label(&mut device, 3), Err(Refusal::Busy));
+            let busy = [Request::Reset, Request::SelfTest, Request::RollBack, Request::EndPush, Request::Forget { samples: 1 }];
+            busy.iter().for_each(|request| assert_eq!(device.answer(request), Err(Refusal::Busy)));
+        }
+    }
+    assert_eq!(bits(device.parameters()), undisturbed);
+    done(device.answer(&Request::RollBack)).unwrap();
+    done(device.answer(&Request::Tune { steps: 30, options: None })).unwrap();
+    device.advance();
+    assert_eq!(done(device.answer(&Request::Stop)), Ok(31));
+    assert!(!device.is_tuning());
+}
+
+#[test]
+fn parameters_are_pulled_and_pushed_in_any_pieces_all_or_nothing() {
+    let flash = new_flash();
+    let mut device = open(&flash);
+    let pushed: Vec<f32> = (0..Net::PARAMS).map(|i| i as f32 / 7.0 - 9.0).collect();
+    let bytes: Vec<u8> = pushed.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let begin = Request::BeginPush { fingerprint: Net::fingerprint(), bytes: bytes.len() as u32, crc: CRC.checksum(&bytes) };
+    assert_eq!(device.answer(&begin), Ok(Reply::Pushed { bytes: 0 }));
+    let first = Request::Push { offset: 0, bytes: &bytes[..501] };
+    assert_eq!(device.answer(&first), Ok(Reply::Pushed { bytes: 501 }));
+    assert_eq!(device.answer(&first), Err(Refusal::Offset { expected: 501 }));
+    assert_eq!(device.answer(&begin), Ok(Reply::Pushed { bytes: 501 }), "goes on where it was");
+    assert_eq!(device.answer(&Request::EndPush), Err(Refusal::Offset { expected: 501 }));
+    assert_eq!(device.answer(&Request::Push { offset: 501, bytes: &bytes[501..] }), Ok(Reply::Pushed { bytes: bytes.len() as u32 }));
+    assert_eq!(bits(device.parameters()), bits(&initial()), "not before the end");
+    let generation = status(&mut device).generation;
+    done(device.answer(&Request::EndPush)).unwrap();
+    assert_eq!(bits(device.parameters()), bits(&pushed));
+    assert_eq!(device.answer(&Request::EndPush), Err(Refusal::NothingPushed));
+    assert_eq!(device.answer(&Request::Pull { generation, offset: 0, bytes: 4 }), Err(Refusal::Changed));
+
+    let Ok(Reply::Parameters { generation, bytes: total, crc }) = device.answer(&Request::Parameters) else { panic!() };
+    assert_eq!((total as usize, crc), (bytes.len(), CRC.checksum(&bytes)));
+    let mut pulled = Vec::new();
+    while pulled.len() < bytes.len() {
+        let wanted = 61.min(bytes.len() - pulled.len()) as u32;
+        let pull = Request::Pull { generation, offset: pulled.len() as u32, bytes: wanted };
+        let Ok(Reply::Piece { bytes, .. }) = device.answer(&pull) else { panic!() };
+        pulled.extend_from_slice(bytes);
+    }
+    assert_eq!(pulled, bytes);
+    assert_eq!(device.answer(&Request::Pull { generation, offset: total - 1, bytes: 2 }), Err(Refusal::OutOfRange));
+    assert_eq!(device.answer(&Request::Pull { generation, offset: 0, bytes: 65 }), Err(Refusal::ReplyTooLong));
+
+    let wrong = Request::BeginPush { fingerprint: Net::fingerprint(), bytes: total, crc: crc ^ 1 };
+    device.answer(&wrong).unwrap();
+    device.answer(&Request::Push { offset: 0, bytes: &bytes }).unwrap();
+    assert_eq!(device.answer(&Request::EndPush), Err(Refusal::PushDamaged));
+    let infinite = vec![0x7f; bytes.len()];
+    let crc = CRC.checksum(&infinite);
+    device.answer(&Request::BeginPush { fingerprint: Net::fingerprint(), bytes: total, crc }).unwrap();
+    device.answer(&Request::Push { offset: 0, bytes: &infinite }).unwrap();
+    assert_eq!(device.answer(&Request::EndPush), Ok(Reply::Done { step: 0 }), "0x7f7f7f7f is a large number");
+    let nan = vec![0xff; bytes.len()];
+    let crc = CRC.checksum(&nan);
+    device.answer(&Request::BeginPush { fingerprint: Net::fingerprint(), bytes: total, crc }).unwrap();
+    device.answer(&Request::Push { offset: 0, bytes: &nan }).unwrap();
+    assert_eq!(device.answer(&Request::EndPush), Err(Refusal::NotFinite));
+}
+
+#[test]
+fn bad_requests_get_their_own_answers_and_change_nothing() {
+    let mut device = open(&new_flash());
+    let ask = |device: &mut Kept, request: Request| device.answer(&request).err();
+    let values = [0; 9];
+    let sample = Sample::I8(&values);
+    let infinite = [f32::INFINITY; 9];
+    let tune = |options| Request::Tune { steps: 1, options: Some(options) };
+    assert_eq!(ask(&mut device, Request::Tune { steps: 0, options: None }), Some(Refusal::NoSteps));
+    assert_eq!(ask(&mut device, tune(OPTIONS)), Some(Refusal::NoSamples));
+    assert_eq!(ask(&mut device, Request::Evaluate { part: Part::All }), Some(Refusal::NoSamples));
+    assert_eq!(ask(&mut device, Request::RollBack), Some(Refusal::NothingKept));
+    assert_eq!(ask(&mut device, Request::Label { label: 11, sample }), Some(Refusal::NoSuchClass { label: 11, classes: 11 }));
+    let short = Sample::I8(&values[1..]);
+    assert_eq!(ask(&mut device, Request::Infer { sample: short }), Some(Refusal::SampleLength { found: 8, expected: 9 }));
+    let floats = Sample::F32(Floats::new(&infinite));
+    assert_eq!(ask(&mut device, Request::Infer { sample: floats }), Some(Refusal::SampleForm { kept: pg_core::link::Form::I8 }));
+    (0..ROOM as u8).for_each(|i| assert!(label(&mut device, i).is_ok()));
+    assert_eq!(label(&mut device, 0), Err(Refusal::RingFull { samples: 40 }));
+    assert_eq!(ask(&mut device, tune(Options { batch: 8, ..OPTIONS })), Some(Refusal::Batch { batch: 4 }));
+    assert_eq!(ask(&mut device, tune(Options { noise: Noise::RankOne, ..OPTIONS })), Some(Refusal::Unsupported));
+    assert_eq!(ask(&mut device, tune(Options { rate: f32::NAN, ..OPTIONS })), Some(Refusal::Options));
+    assert_eq!(ask(&mut device, tune(Options { layers: 0, ..OPTIONS })), Some(Refusal::EmptyScope));
+    assert_eq!(ask(&mut device, tune(Options { hold_out: 1, ..OPTIONS })), Some(Refusal::NoSamples));
+    let other = Request::BeginPush { fingerprint: 1, bytes: 4, crc: 0 };
+    assert_eq!(ask(&mut device, other), Some(Refusal::OtherNetwork { device: Net::fingerprint() }));
+    let short = Request::BeginPush { fingerprint: Net::fingerprint(), bytes: 4, crc: 0 };
+    assert_eq!(ask(&mut device, short), Some(Refusal::PushLength { found: 4, expected: 4 * Net::PARAMS as u32 }));
+    assert_eq!(ask(&mut device, Request::Plan { row: 1 }), Some(Refusal::OutOfRange));
+    let now = status(&mut device);
+    assert_eq!((now.samples, now.step, bits(device.parameters())), (40, 0, bits(&initial())));
+
+    // At this rate the loss is soon no number; the device goes back and says so, until it is told how to go on.
+    done(device.answer(&tune(Options { rate: 1e30, ..OPTIONS }))).unwrap();
+    done(device.answer(&Request::Stop)).unwrap();
+    done(device.answer(&Request::Tune { steps: 50, options: None })).unwrap();
+    finish(&mut device);
+    let now = status(&mut device).activity;
+    assert!(now == Activity::Diverged || now == Activity::Stopped, "{now:?}");
+    assert!(matches!(ask(&mut device, Request::Tune { steps: 1, options: None }), Some(Refusal::Diverged | Refusal::Stopped)));
+    assert_eq!(bits(device.parameters()), bits(&initial()));
+    assert_eq!(ask(&mut device, tune(OPTIONS)), None);
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let damaged = &model_file::<Net>(&initial(), NORMALISATION)[1..];
+    let start = |model, flash, working| opened::<4>(model, flash, working).err();
+    assert_eq!(start(damaged, new_flash(), 10_000), Some(StartError::Model(ModelError::NotAModel)));
+    let other = model_file::<Mlp64x32x10>(&[0.0; Mlp64x32x10::PARAMS], Normalisation::NONE);
+    assert_eq!(start(other, new_flash(), 10_000), Some(StartError::Model(ModelError::OtherNetwork)));
+    let good = model_file::<Net>(&initial(), NORMALISATION);
+    assert!(matches!(start(good, new_flash(), 100), Some(StartError::Tuner(_))));
+    let small = Shared(Rc::new(RefCell::new(Flash::new(2, 1))));
+    assert_eq!(start(good, small, 10_000), Some(StartError::Store(StoreError::Layout)));
+}
+
+#[test]
+fn known_networks_give_the_outputs_that_they_have_always_given() {
+    let mut device = open(&new_flash());
+    assert_eq!(KNOWN.map(Some), [0, 1].map(|seed| device.known(seed)));
+    assert_eq!(device.answer(&Request::SelfTest), Ok(Reply::Tested { passed: 2, of: 2 }));
+}
