@@ -68,9 +68,9 @@ fn forward_one<L: Lane>(size: Size, weights: &[f32], biases: &[f32], x: &[f32], 
 pub(crate) fn input_gradient<L: Lane>(size: Size, weights: &[f32], dy: &[f32], dx: &mut [f32]) {
     let Size { rows: inputs, depth: outputs, columns } = size;
     if columns == 1 {
-        let Some(dx) = dx.get_mut(..inputs) else { return };
+        let (Some(dx), Some(dy)) = (dx.get_mut(..inputs), dy.get(..outputs)) else { return };
         dx.fill(0.0);
-        for (&dy, weights) in dy.iter().zip(weights.chunks_exact(inputs.max(1))).take(outputs) {
+        for (&dy, weights) in dy.iter().zip(weights.chunks_exact(inputs.max(1))) {
             L::multiply_add_to(dy, weights, dx);
         }
         return;
@@ -150,14 +150,14 @@ pub(crate) fn bias_gradient(adds: bool, outputs: usize, columns: usize, dy: &[f3
 #[inline(always)]
 pub(crate) fn descend<L: Lane>(part: Part, rate: f32, inputs: usize, outputs: usize, x: &[f32], dy: &[f32], parameters: &mut [f32]) {
     let Some((weights, biases)) = parameters.split_at_mut_checked(inputs * outputs) else { return };
-    let x = x.get(..inputs).unwrap_or(&[]);
+    let (Some(x), Some(dy), Some(biases)) = (x.get(..inputs), dy.get(..outputs), biases.get_mut(..outputs)) else { return };
     if part == Part::Everything {
-        for (&dy, weights) in dy.iter().zip(weights.chunks_exact_mut(inputs.max(1))).take(outputs) {
+        for (&dy, weights) in dy.iter().zip(weights.chunks_exact_mut(inputs.max(1))) {
             L::descend(rate, dy, x, weights);
         }
     }
     if part != Part::Nothing {
-        for (b, &dy) in biases.iter_mut().zip(dy).take(outputs) {
+        for (b, &dy) in biases.iter_mut().zip(dy) {
             *b = L::splat(rate).mul_add(L::splat(dy + 0.0), L::splat(*b)).lane(0);
         }
     }
