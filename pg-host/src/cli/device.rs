@@ -83,6 +83,10 @@ struct Samples {
     data: String,
     #[command(flatten)]
     reading: Reading,
+    /// The model file that the device runs: classes are then found by their names. Without it they are numbered as in the data, which is right for the
+    /// data that the model was trained on
+    #[arg(long, value_name = "FILE")]
+    model: Option<PathBuf>,
     /// Which samples: `test`, `train` or `all`
     #[arg(long, default_value = "test", value_parser = PossibleValuesParser::new(["test", "train", "all"]))]
     part: String,
@@ -177,7 +181,7 @@ impl Tune {
 
 impl Samples {
     fn picked(self) -> Picked {
-        Picked { data: self.reading.of(self.data), part: part(&self.part), skip: self.skip, limit: self.limit }
+        Picked { data: self.reading.of(self.data), model: self.model, part: part(&self.part), skip: self.skip, limit: self.limit }
     }
 }
 

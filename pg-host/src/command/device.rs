@@ -11,9 +11,9 @@ use pg_core::link::{Activity, CRC, Form, Reply, Request, Retry, Sample, Status};
 use pg_core::model_file::{Model, Provenance};
 use serde_json::{Value, json};
 
-use super::{columns, json_text, load, say};
+use super::{columns, json_text, load, say, with_classes};
 use crate::choose;
-use crate::data::Samples;
+use crate::data::{Dataset, Samples};
 use crate::device::{Action, Buffers, Connection, DeviceError, DeviceOptions, Greeting, Picked, open, session, transfer};
 use crate::failure::Failure;
 use crate::interrupt;
@@ -192,6 +192,12 @@ fn pick(picked: &Picked, greeting: &Greeting) -> Result<(Samples, Vec<String>), 
     let turned = picked.data.shape.is_none() && choose::turned(data.shape) == Some(greeting.input);
     if turned {
         data = data.read_as(greeting.input)?;
+    }
+    if let Some(model) = &picked.model {
+        let file = ModelFile::read(model)?;
+        let classes = file.decode()?.classes.iter().map(String::from).collect();
+        let (read, names) = with_classes(data, classes, usize::from(greeting.classes))?;
+        data = Dataset { classes: names, ..read };
     }
     let (name, shape, classes) = (data.name.clone(), data.shape, data.classes.clone());
     if shape != greeting.input {

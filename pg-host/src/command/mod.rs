@@ -80,8 +80,13 @@ fn load_for(known: &Known, options: Option<&DataOptions>) -> Result<(Dataset, Ve
         let Dataset { name, shape, .. } = &data;
         return Err(anyhow::anyhow!("{name} has {shape} inputs, and the model's network takes {}", takes(known.entry, sizes.input)).into());
     }
-    let classes: Vec<String> = known.model.classes.iter().map(String::from).collect();
-    let (found, outputs) = (data.classes.len(), sizes.outputs);
+    let classes = known.model.classes.iter().map(String::from).collect();
+    with_classes(data, classes, sizes.outputs)
+}
+
+/// The data with the labels of a model of `classes`, found by their names, and the names of its outputs.
+fn with_classes(mut data: Dataset, classes: Vec<String>, outputs: usize) -> Result<(Dataset, Vec<String>), Failure> {
+    let found = data.classes.len();
     // A class that has no sample need not be known.
     let mut used = vec![false; found];
     let labels = data.train.labels.iter().chain(data.test.iter().flat_map(|test| &test.labels));

@@ -68,6 +68,8 @@ pub enum Action {
 pub struct Picked {
     /// Which data.
     pub data: DataOptions,
+    /// The model that the device runs: labels are its classes, found by name. Without it they are numbered as in the data.
+    pub model: Option<PathBuf>,
     /// Which part.
     pub part: Part,
     /// How many to leave out first.

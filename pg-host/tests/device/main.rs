@@ -101,6 +101,26 @@ fn what_it_learns_has_the_bits_of_replay() {
 }
 
 #[test]
+fn classes_are_found_by_the_names_of_the_model() {
+    let program = Program::new();
+    let row = |i: usize, class: char| {
+        let values = (0..64).map(|j| format!("{},", (i * 7 + j * (3 + class as usize)) % 256)).collect::<String>();
+        format!("{values}{class}\n")
+    };
+    program.write("ten.csv", (0..60).map(|i| row(i, (b'a' + (i % 10) as u8) as char)).collect::<String>());
+    program.write("two.csv", (60..90).map(|i| row(i, if i % 2 == 0 { 'j' } else { 'c' })).collect::<String>());
+    program.text("train --data ten.csv --as 1x8x8 --net mlp-64-32-10 --population 0 --epochs 2 --out named.pg");
+    let (port, _) = listen(flashed(program.bytes("named.pg")), usize::MAX);
+    let data = "--data two.csv --as 1x8x8 --part all";
+    let labelled = program.json(&format!("device --port {port} label {data} --limit 24 --model named.pg"));
+    assert_eq!(labelled["classes"], 10, "without the model there are two");
+    program.text(&format!("device --port {port} tune --steps 20 --hold-out 4"));
+    let pulled = program.json(&format!("device --port {port} pull named.pg"));
+    let replayed = program.json(&format!("replay named.pg {data} --samples 24 --steps 20 --hold-out 4 --patience 0"));
+    assert_eq!(pulled["parameters_crc"], replayed["sessions"][0]["parameters_crc"]);
+}
+
+#[test]
 fn a_line_that_breaks_again_and_again_is_opened_again() {
     let (program, device, there) = with_device(2_000);
     program.text("train --net mlp-64-32-10 --population 0 --epochs 2 --seed 9 --out other.pg");
