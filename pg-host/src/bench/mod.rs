@@ -373,12 +373,10 @@ fn median(numbers: &[f64]) -> f64 {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_network_that_is_asked_for_has_its_usual_batch() {
-        let zoo = crate::zoo();
-        let nets = ["mlp-64-32-10", "mlp-9-24-11", "mlp-784-128-10"].map(String::from).to_vec();
-        let options = BenchOptions {
-            nets,
+    /// What is measured without further words, in short.
+    fn usual(nets: &[&str]) -> BenchOptions {
+        BenchOptions {
+            nets: nets.iter().map(|net| net.to_string()).collect(),
             batches: vec![],
             populations: vec![],
             threads: vec![1],
@@ -388,25 +386,20 @@ mod tests {
             layers: true,
             html: None,
             json: false,
-        };
+        }
+    }
+
+    #[test]
+    fn a_network_that_is_asked_for_has_its_usual_batch() {
+        let zoo = crate::zoo();
+        let options = usual(&["mlp-64-32-10", "mlp-9-24-11", "mlp-784-128-10"]);
         let batches: Vec<Vec<usize>> = choose(&zoo, &options).unwrap().into_iter().map(|choice| choice.1).collect();
         assert_eq!(batches, [[32], [64], [64]]);
     }
 
     #[test]
     fn every_usual_step_is_measured_and_its_share_is_that_of_the_peak() {
-        let options = BenchOptions {
-            nets: vec![],
-            batches: vec![],
-            populations: vec![],
-            threads: vec![1],
-            noise: Distribution::Gaussian,
-            batch_mode: BatchMode::Shared,
-            seconds: 0.001,
-            layers: true,
-            html: None,
-            json: false,
-        };
+        let options = usual(&[]);
         let report = run(&crate::zoo(), &options).unwrap();
         assert_eq!(report.steps.len(), 4);
         assert!(report.peak_gflops > 0.0 && report.steps.iter().all(|step| step.share_of_peak > 0.0 && step.us_per_step > 0.0));
