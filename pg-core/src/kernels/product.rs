@@ -17,12 +17,16 @@ use crate::lane::Lane;
 pub(crate) trait Left<L: Lane> {
     /// A band of `ROWS` rows.
     type Band<const ROWS: usize>: Copy;
+    /// A column of a band.
+    type Column<const ROWS: usize>: Copy;
     /// The rows from `row` on, as far as column `depth`.
     fn band<const ROWS: usize>(&self, row: usize, depth: usize) -> Self::Band<ROWS>;
     /// The four columns of a band from `k` on.
     fn part<const ROWS: usize>(band: Self::Band<ROWS>, k: usize) -> Self::Band<ROWS>;
     /// Column `k` of a band.
-    fn column<const ROWS: usize>(band: Self::Band<ROWS>, k: usize) -> [L; ROWS];
+    fn column<const ROWS: usize>(band: Self::Band<ROWS>, k: usize) -> Self::Column<ROWS>;
+    /// Element `r` of a column.
+    fn element<const ROWS: usize>(column: Self::Column<ROWS>, r: usize) -> L;
 }
 
 /// Weights or activations whose rows are contiguous: `A[r][k]` is element `r·stride + k`, read as the weights of form `F`.
@@ -35,6 +39,7 @@ pub(crate) struct Rows<'a, F> {
 
 impl<'a, F: Form> Left<F::Value> for Rows<'a, F> {
     type Band<const ROWS: usize> = [&'a [f32]; ROWS];
+    type Column<const ROWS: usize> = ([&'a [f32]; ROWS], usize);
 
     #[inline(always)]
     fn band<const ROWS: usize>(&self, row: usize, depth: usize) -> Self::Band<ROWS> {
@@ -54,12 +59,13 @@ impl<'a, F: Form> Left<F::Value> for Rows<'a, F> {
     }
 
     #[inline(always)]
-    fn column<const ROWS: usize>(band: Self::Band<ROWS>, k: usize) -> [F::Value; ROWS] {
-        let mut weights = [F::Value::default(); ROWS];
-        for r in 0..ROWS {
-            weights[r] = F::weight(band[r], k);
-        }
-        weights
+    fn column<const ROWS: usize>(band: Self::Band<ROWS>, k: usize) -> Self::Column<ROWS> {
+        (band, k)
+    }
+
+    #[inline(always)]
+    fn element<const ROWS: usize>((band, k): Self::Column<ROWS>, r: usize) -> F::Value {
+        F::weight(band[r], k)
     }
 }
 
@@ -73,6 +79,7 @@ pub(crate) struct Transposed<'a, F> {
 
 impl<'a, F: Form> Left<F::Value> for Transposed<'a, F> {
     type Band<const ROWS: usize> = (&'a [f32], usize);
+    type Column<const ROWS: usize> = &'a [f32];
 
     #[inline(always)]
     fn band<const ROWS: usize>(&self, row: usize, _: usize) -> Self::Band<ROWS> {
@@ -85,13 +92,13 @@ impl<'a, F: Form> Left<F::Value> for Transposed<'a, F> {
     }
 
     #[inline(always)]
-    fn column<const ROWS: usize>((data, width): Self::Band<ROWS>, k: usize) -> [F::Value; ROWS] {
-        let column = &data[k * width * F::WEIGHT..][..ROWS * F::WEIGHT];
-        let mut weights = [F::Value::default(); ROWS];
-        for (r, weight) in weights.iter_mut().enumerate() {
-            *weight = F::weight(column, r);
-        }
-        weights
+    fn column<const ROWS: usize>((data, width): Self::Band<ROWS>, k: usize) -> Self::Column<ROWS> {
+        &data[k * width * F::WEIGHT..][..ROWS * F::WEIGHT]
+    }
+
+    #[inline(always)]
+    fn element<const ROWS: usize>(column: Self::Column<ROWS>, r: usize) -> F::Value {
+        F::weight(column, r)
     }
 }
 
@@ -377,15 +384,15 @@ fn tile<L: Lane, const ROWS: usize, const COLUMNS: usize>(
         // Written out: of a loop the compiler would keep the sums in memory.
         while depth - k >= 4 {
             let terms = part_of(left, band, k);
-            multiply_add(column_of(left, terms, 0), right.row(k, column), &mut sums);
-            multiply_add(column_of(left, terms, 1), right.row(k + 1, column), &mut sums);
-            multiply_add(column_of(left, terms, 2), right.row(k + 2, column), &mut sums);
-            multiply_add(column_of(left, terms, 3), right.row(k + 3, column), &mut sums);
+            multiply_add(left, terms, 0, right.row(k, column), &mut sums);
+            multiply_add(left, terms, 1, right.row(k + 1, column), &mut sums);
+            multiply_add(left, terms, 2, right.row(k + 2, column), &mut sums);
+            multiply_add(left, terms, 3, right.row(k + 3, column), &mut sums);
             k += 4;
         }
     }
     while k < depth {
-        multiply_add(column_of(left, band, k), right.row(k, column), &mut sums);
+        multiply_add(left, band, k, right.row(k, column), &mut sums);
         k += 1;
     }
     for (r, sums) in sums.iter().enumerate() {
@@ -397,12 +404,21 @@ fn tile<L: Lane, const ROWS: usize, const COLUMNS: usize>(
 /// long to compile.
 const UNROLLED_FROM: usize = 16;
 
-/// Adds one term to every sum of a tile.
+/// Adds one term to every sum of a tile. An element of A is read when it is needed: read before the others it would want a register of its own,
+/// and sums would have to leave theirs.
 #[inline(always)]
-fn multiply_add<L: Lane, const ROWS: usize, const COLUMNS: usize>(a: [L; ROWS], b: [L; COLUMNS], sums: &mut [[L; COLUMNS]; ROWS]) {
+fn multiply_add<L: Lane, A: Left<L>, const ROWS: usize, const COLUMNS: usize>(
+    _: &A,
+    band: A::Band<ROWS>,
+    k: usize,
+    b: [L; COLUMNS],
+    sums: &mut [[L; COLUMNS]; ROWS],
+) {
+    let column = A::column::<ROWS>(band, k);
     for r in 0..ROWS {
+        let a = A::element::<ROWS>(column, r);
         for j in 0..COLUMNS {
-            sums[r][j] = a[r].mul_add(b[j], sums[r][j]);
+            sums[r][j] = a.mul_add(b[j], sums[r][j]);
         }
     }
 }
@@ -411,10 +427,4 @@ fn multiply_add<L: Lane, const ROWS: usize, const COLUMNS: usize>(a: [L; ROWS], 
 #[inline(always)]
 fn part_of<L: Lane, A: Left<L>, const ROWS: usize>(_: &A, band: A::Band<ROWS>, k: usize) -> A::Band<ROWS> {
     A::part::<ROWS>(band, k)
-}
-
-/// [`Left::column`] with the type taken from a value.
-#[inline(always)]
-fn column_of<L: Lane, A: Left<L>, const ROWS: usize>(_: &A, band: A::Band<ROWS>, k: usize) -> [L; ROWS] {
-    A::column::<ROWS>(band, k)
 }
