@@ -10,7 +10,7 @@ use wide::u64x8;
 
 pub use crate::lane::Word;
 use crate::lane::{Bits, Lane};
-use crate::math;
+use crate::{Widest, math};
 
 /// Elements that are made at once.
 pub const GROUP: usize = 128;
@@ -209,11 +209,17 @@ impl Stream {
     /// number of groups.
     #[inline(never)]
     pub fn signs(&self, group: u32, out: &mut [f32]) {
+        const { assert!(Widest::LANES <= BLOCKS) };
         debug_assert!(out.len().is_multiple_of(GROUP), "noise comes in whole groups");
-        for (group, out) in (group..).zip(out.chunks_exact_mut(GROUP)) {
-            let words = self.block(group);
-            for (w, signs) in out.chunks_exact_mut(32).enumerate() {
-                write_signs(words[w], signs);
+        for (groups, out) in (group..).step_by(Widest::LANES).zip(out.chunks_mut(Widest::LANES * GROUP)) {
+            // A block for each group, side by side.
+            let blocks = <Widest as Lane>::Bits::philox(self.counter(groups), self.key);
+            let mut words = [[0.0; BLOCKS]; 4];
+            for (words, block) in words.iter_mut().zip(blocks) {
+                Widest::from_bits(block).store(words);
+            }
+            for (b, out) in out.chunks_exact_mut(GROUP).enumerate() {
+                out.chunks_exact_mut(32).zip(&words).for_each(|(signs, words)| write_signs(words[b].to_bits(), signs));
             }
         }
     }

@@ -20,7 +20,7 @@ use crate::noise::{GROUP, Stream};
 use scale::{Squares, root};
 
 /// Elements of noise that are made at once: many on a desktop, where that is faster, one group where memory is short.
-const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 4 * GROUP };
+const CHUNK: usize = if cfg!(target_os = "none") { GROUP } else { 16 * GROUP };
 
 /// The law of the noise ε.
 #[derive(Clone, Copy, Debug, PartialEq)]
