@@ -168,7 +168,7 @@ pub fn losses<N: Network, F: Form>(
 /// workspace does not yet hold the input of this batch.
 ///
 /// # Errors
-/// [`StepError::NonFiniteLoss`], before the loss's gradient has gone anywhere; `gradient` is then as it was.
+/// [`StepError::NonFiniteLoss`], before the loss's gradient has gone anywhere; with `adds` the `gradient` is then as it was.
 ///
 /// # Panics
 /// When a slice is too short, a label has no output, or members in lanes are given more samples.
@@ -189,6 +189,8 @@ pub fn accumulate<N: Network, F: Form>(
     let sharded = batch.samples > size;
     assert!(F::WEIGHT == 1 || !sharded, "members in lanes serve batches of up to {SHARD} samples");
     let partial = core::mem::take(&mut workspace.shard);
+    // The sum over the shards of the first member is the gradient, unless it is to be weighed.
+    let apart = sharded && (adds || !weights.are_one());
     let mut totals = [0.0; MAX_LANES];
     let mut finite = true;
     for first in (0..batch.samples).step_by(size) {
@@ -200,14 +202,13 @@ pub fn accumulate<N: Network, F: Form>(
             break;
         }
         totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
-        if sharded {
-            backward::<N, F>(cohort, parameters, &samples, first > 0, workspace, &mut partial[..N::PARAMS]);
-        } else {
+        if !sharded {
             weigh::<N, F>(weights, cohort, &totals, samples.samples, workspace);
-            backward::<N, F>(cohort, parameters, &samples, adds, workspace, gradient);
         }
+        let target = if apart { &mut partial[..N::PARAMS] } else { &mut *gradient };
+        backward::<N, F>(cohort, parameters, &samples, if sharded { first > 0 } else { adds }, workspace, target);
     }
-    if sharded && finite {
+    if apart && finite {
         let weight = weights.of(totals[0] / batch.samples as f32);
         join::<F::Value>(weight, &partial[..N::PARAMS], adds, gradient);
     }

@@ -50,31 +50,44 @@ impl<'a> Sum<'a> {
         Self { gradient, adds, partial, loss: 0.0, samples: 0, weights, visit }
     }
 
-    /// Where the next member is to run back to, and whether it adds there.
-    pub(super) fn target(&mut self) -> (&mut [f32], bool) {
-        (self.gradient, self.adds)
+    /// Where the next part, of one pass, is to run back to, and whether it adds there.
+    pub(super) fn target(&mut self, part: &Part) -> (&mut [f32], bool) {
+        match self.is_apart(part) {
+            true => (self.partial, !part.begins),
+            false => (self.gradient, self.adds || !part.begins),
+        }
     }
 
-    /// Takes note of a whole member that has run back to [`Sum::target`].
+    /// Takes note of a part that has run back to [`Sum::target`].
     pub(super) fn passed(&mut self, part: &Part, loss: f32) {
-        self.count(part, loss);
-        self.adds = true;
+        let apart = self.is_apart(part);
+        let weight = self.count(part, loss);
+        if apart && part.ends {
+            join::<Widest>(weight, self.partial, self.adds, self.gradient);
+        }
+        self.adds |= part.ends;
     }
 
     /// Adds the next part. The first to come is written, as one thread does it: added to zero it would lose the sign of a zero.
     fn add(&mut self, Outcome { part, loss, gradient, weighed }: &Outcome) {
-        let weight = self.count(part, *loss);
-        let Some(from) = gradient else { return };
-        let weight = if *weighed { 1.0 } else { weight };
-        if part.is_whole() {
-            join::<Widest>(weight, from, self.adds, self.gradient);
-        } else {
-            join::<Widest>(1.0, from, !part.begins, self.partial);
-            if part.ends {
-                join::<Widest>(weight, self.partial, self.adds, self.gradient);
-            }
+        let Some(from) = gradient else {
+            self.count(part, *loss);
+            return;
+        };
+        if !part.is_whole() {
+            let (to, adds) = self.target(part);
+            join::<Widest>(1.0, from, adds, to);
+            return self.passed(part, *loss);
         }
-        self.adds |= part.ends;
+        let weight = self.count(part, *loss);
+        join::<Widest>(if *weighed { 1.0 } else { weight }, from, self.adds, self.gradient);
+        self.adds = true;
+    }
+
+    /// Whether a part's member is summed up by itself first. The sum over the shards of the first member is the gradient, unless it is to be
+    /// weighed.
+    fn is_apart(&self, part: &Part) -> bool {
+        !part.is_whole() && (self.adds || !self.weights.is_some_and(Weights::are_one))
     }
 
     /// Counts a part's losses; the weight of the member when it ends.

@@ -84,8 +84,9 @@ impl Worker {
         let factors = factored.then(|| Factors::of_members(&self.weights));
         let weights = if shared.who == Who::Central || factored { *parameters } else { &*self.weights };
         let size = shard::<N>(part.samples.len()).max(1);
+        let one_pass = part.samples.len() <= size;
         // The weight of a member is put on the gradient of its outputs, or, where it is summed shard by shard, on the sum.
-        let at_once = part.is_whole() && part.samples.len() <= size;
+        let weighed = one_pass && part.is_whole();
         let (mut loss, mut gradient) = (0.0, None);
         for first in part.samples.clone().step_by(size) {
             let range = first..part.samples.end.min(first + size);
@@ -100,14 +101,14 @@ impl Worker {
             }
             loss += sums[0];
             let Some(by_loss) = shared.weights else { continue };
-            if at_once {
+            if weighed {
                 weigh::<N, Form>(by_loss, cohort, &sums, samples.samples, &mut workspace);
-                if let Some(sum) = place.sum() {
-                    let (target, adds) = sum.target();
-                    backward::<N, Form>(cohort, weights, &samples, adds, &mut workspace, target);
-                    sum.passed(part, loss);
-                    return Some(());
-                }
+            }
+            if let (true, Some(sum)) = (one_pass, place.sum()) {
+                let (target, adds) = sum.target(part);
+                backward::<N, Form>(cohort, weights, &samples, adds, &mut workspace, target);
+                sum.passed(part, loss);
+                return Some(());
             }
             let adds = gradient.is_some();
             let target = match &mut gradient {
@@ -116,7 +117,7 @@ impl Worker {
             };
             backward::<N, Form>(cohort, weights, &samples, adds, &mut workspace, target);
         }
-        place.put(Outcome { part: part.clone(), loss, gradient, weighed: at_once });
+        place.put(Outcome { part: part.clone(), loss, gradient, weighed });
         Some(())
     }
 
