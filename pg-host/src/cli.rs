@@ -300,7 +300,7 @@ mod tests {
         let Ok(Command::Train(options)) = parsed("train") else { panic!("no train") };
         assert_eq!(
             options.provenance(),
-            "epochs=60 batch=32 optimiser=sgd rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=8 rho=0.6 \
+            "epochs=60 batch=32 optimiser=sgd rate=0.1 momentum=0.9 nesterov=false weight_decay=0.00001 schedule=cosine population=4 rho=0.3 \
              noise=gaussian antithetic=true label_smoothing=0.0 init=auto validation=0.0"
         );
         assert!(options.check().is_ok());

@@ -58,7 +58,9 @@ use std::ffi::OsString;
 use std::io::{ErrorKind, Write};
 use std::process::ExitCode;
 
-pub use pg_engine::{Entry, any_network, engine, entry, memory, profile, session, zoo};
+#[cfg(feature = "zoo")]
+pub use pg_engine::zoo;
+pub use pg_engine::{Entry, any_network, engine, entry, memory, profile, session};
 
 use cli::NoCommand;
 use failure::Failure;

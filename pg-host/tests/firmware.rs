@@ -10,9 +10,12 @@ use program::Program;
 
 /// What wrote each model of pg-embedded, but for the path.
 const COMMANDS: [(&str, &str); 3] = [
-    ("models/mlp-64-32-10.pg", "train --net mlp-64-32-10 --seed 1 --threads 1 --out"),
-    ("models/mlp-9-24-11.pg", "train --data vowel --net mlp-9-24-11 --seed 1 --threads 1 --out"),
-    ("models/lenet-28.pg", "train --data fashion-tiny --net lenet-28 --epochs 20 --population 2 --rate 0.03 --seed 1 --threads 1 --out"),
+    ("models/mlp-64-32-10.pg", "train --net mlp-64-32-10 --population 8 --rho 0.6 --seed 1 --threads 1 --out"),
+    ("models/mlp-9-24-11.pg", "train --data vowel --net mlp-9-24-11 --population 8 --rho 0.6 --seed 1 --threads 1 --out"),
+    (
+        "models/lenet-28.pg",
+        "train --data fashion-tiny --net lenet-28 --epochs 20 --population 2 --rho 0.6 --rate 0.03 --seed 1 --threads 1 --out",
+    ),
 ];
 
 fn embedded(path: &str) -> PathBuf {

@@ -16,7 +16,7 @@ fn reports_results_on_stdout_and_progress_on_stderr() {
     let (stdout, stderr) = (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
     assert!(output.status.success(), "{stderr}");
     for part in [
-        "mlp-64-32-10 (2,410 parameters) with a population of 2 noisy copies, ρ = 0.6\nlearnt from 1200 samples of digits: 2 epochs",
+        "mlp-64-32-10 (2,410 parameters) with a population of 2 noisy copies, ρ = 0.3\nlearnt from 1200 samples of digits: 2 epochs",
         "macro F1  ",
         "worst class",
         "wrote model.pg",

@@ -19,8 +19,13 @@ use crate::{
 
 /// Older CPUs: those with AVX2 (since 2013), then every x86-64 (since 2003).
 const OLDER: [&str; 2] = ["x86-64-v3", "x86-64"];
-/// What every build trains: a hundred steps with the whole method, then a wide network with batches of 64.
-const RUNS: [&str; 2] = ["train --net mlp-64-32-10 --epochs 3", "train --data fashion-tiny --batch 64 --population 2 --epochs 1"];
+/// What every build trains, by a program with these networks alone: a hundred steps with the whole method, then a wide network with batches of
+/// 64, then convolutions.
+const RUNS: [&str; 3] = [
+    "train --net mlp-64-32-10 --population 8 --epochs 3",
+    "train --data fashion-tiny --net mlp-784-128-10 --batch 64 --population 2 --epochs 1",
+    "train --data fashion-tiny --net lenet-28 --train-samples 64 --population 2 --epochs 1",
+];
 
 /// Builds for this CPU and for the older ones, and compares.
 pub fn compare() -> Result<Outcome> {
@@ -47,12 +52,13 @@ pub fn compare() -> Result<Outcome> {
 fn built(cpu: Option<&str>) -> Result<PathBuf> {
     let directory = cpu.map_or_else(target, |cpu| target().join("cpu").join(cpu));
     let mut command = host_cargo("build");
-    command.args(["--quiet", "--release", "--package", "pg-host", "--target-dir"]).arg(&directory).current_dir(workspace());
+    command.args(["--quiet", "--release", "--package", "pg-host", "--no-default-features", "--features", "few", "--example", "few"]);
+    command.arg("--target-dir").arg(&directory).current_dir(workspace());
     if let Some(cpu) = cpu {
         command.env("RUSTFLAGS", format!("-C target-cpu={cpu}")); // takes the place of .cargo/config.toml's
     }
     run(&mut command)?;
-    Ok(directory.join("release/pg-host"))
+    Ok(directory.join("release/examples/few"))
 }
 
 /// The bytes of the models that a build trains.

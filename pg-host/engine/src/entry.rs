@@ -10,6 +10,7 @@
 use std::marker::PhantomData;
 
 use pg_core::network::Foldable;
+#[cfg(feature = "zoo")]
 use pg_core::zoo;
 
 use crate::any_network::{AnyNetwork, Known};
@@ -44,6 +45,7 @@ impl Entry {
 }
 
 /// The ready networks of pg-core, the default first.
+#[cfg(feature = "zoo")]
 pub fn zoo() -> Vec<Entry> {
     vec![
         Entry::new::<zoo::Mlp64x64x32x10>("mlp-64-64-32-10", "mlp"),

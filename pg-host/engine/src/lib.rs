@@ -15,4 +15,6 @@ pub mod profile;
 pub mod session;
 
 pub use any_network::AnyNetwork;
-pub use entry::{Entry, zoo};
+pub use entry::Entry;
+#[cfg(feature = "zoo")]
+pub use entry::zoo;

@@ -172,10 +172,10 @@ struct Steps {
 #[command(next_help_heading = "Population")]
 struct Copies {
     /// Noisy copies whose gradients are averaged in each step: each costs a pass, none costs memory. 0 is plain SGD
-    #[arg(long, value_name = "K", default_value_t = 8, allow_negative_numbers = true)]
+    #[arg(long, value_name = "K", default_value_t = 4, allow_negative_numbers = true)]
     population: u32,
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
-    #[arg(long, default_value_t = 0.6, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 0.3, allow_negative_numbers = true)]
     rho: f32,
     /// Distribution of the noise, all with the same variance; `rademacher` (random signs) is cheaper to make, `rank1` (a sign for each filter
     /// times one for each of its weights) needs no weights for the members, and is cheapest where they divide a batch (`--batch-mode split`)

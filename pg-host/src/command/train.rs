@@ -279,7 +279,7 @@ impl Report<'_> {
         ];
         let given: String = given.into_iter().filter_map(|(option, value)| Some(format!(" --{option} {}", quoted(value?)))).collect();
         let (population, what) = match self.options.population {
-            0 => (8, "the same with a population of noisy copies"),
+            0 => (4, "the same with a population of noisy copies"),
             _ => (0, "the same without the population: plain SGD"),
         };
         let on = self.keeper.as_ref().filter(|_| self.trained.end == End::Stopped);

@@ -126,7 +126,17 @@ pub fn identity(options: &TrainOptions) -> Value {
         ];
         map.extend(more.into_iter().filter_map(|(name, value)| Some((name.to_string(), value?.into()))));
     }
+    without_idle(&mut identity);
     identity
+}
+
+/// Takes away what says how members would be made from a run without members, which does not follow from it.
+pub fn without_idle(identity: &mut Value) {
+    if let Value::Object(map) = identity
+        && map.get("population").is_some_and(|members| members == 0)
+    {
+        map.retain(|name, _| !["rho", "noise", "antithetic"].contains(&name.as_str()));
+    }
 }
 
 /// Options that a study gives itself, or that have no meaning in it.
@@ -457,6 +467,13 @@ mod tests {
         let plan = plan(STUDY);
         assert_eq!(Plan::rungs(&plan.units[0], Method::Halving), [(6, 1), (2, 3), (2, 9)]);
         assert_eq!(Plan::rungs(&plan.units[0], Method::Grid), [(6, 9)]);
+    }
+
+    #[test]
+    fn a_plain_run_is_the_same_whatever_is_said_of_noise() {
+        let key = |words: &str| Run::new(words.into(), Purpose::Final).unwrap().key;
+        assert_eq!(key("--population 0"), key("--population 0 --rho 0.7 --noise rademacher"));
+        assert_ne!(key("--population 2"), key("--population 2 --rho 0.7"));
     }
 
     #[test]

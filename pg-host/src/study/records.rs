@@ -12,7 +12,7 @@ use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use super::file::{Method, Study};
-use super::plan::Purpose;
+use super::plan::{Purpose, without_idle};
 use crate::data::{GZIP, unpack};
 use crate::failure::Failure;
 use crate::output::{check_writable, write_atomically};
@@ -91,7 +91,9 @@ pub struct Record {
 impl Record {
     /// What it is known by.
     pub fn key(&self) -> String {
-        self.options.to_string()
+        let mut options = self.options.clone();
+        without_idle(&mut options);
+        options.to_string()
     }
 
     /// What is compared in tuning: a run that diverged has nothing.
