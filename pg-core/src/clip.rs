@@ -1,27 +1,11 @@
 //! Gradient clipping, before the optimiser's step, and the norm that it needs.
 
-use crate::lane::{Lane, PARTIAL, fold};
+use crate::kernels::sum::sum_of_squares;
+use crate::lane::Lane;
 
-/// The norm of `gradient`: element i goes to partial sum i mod 16, the partial sums are folded in halves.
+/// The norm of `gradient`, the same in any lane width.
 pub fn norm<L: Lane>(gradient: &[f32]) -> f32 {
-    let mut sums = [L::default(); PARTIAL];
-    let vectors = PARTIAL / L::LANES;
-    let mut add = |numbers: &[f32]| {
-        for (sum, numbers) in sums[..vectors].iter_mut().zip(numbers.chunks_exact(L::LANES)) {
-            let g = L::load(numbers);
-            *sum = g.mul_add(g, *sum);
-        }
-    };
-    let whole = gradient.chunks_exact(PARTIAL);
-    let mut rest = [0.0; PARTIAL];
-    rest[..whole.remainder().len()].copy_from_slice(whole.remainder());
-    whole.for_each(&mut add);
-    add(&rest);
-    let mut partial = [0.0; PARTIAL];
-    for (sum, out) in sums[..vectors].iter().zip(partial.chunks_exact_mut(L::LANES)) {
-        sum.store(out);
-    }
-    L::splat(fold(partial)).sqrt().lane(0)
+    L::splat(sum_of_squares::<L>(gradient)).sqrt().lane(0)
 }
 
 /// Scales `gradient` down to the norm `most`, if it is longer; returns its norm before.

@@ -90,6 +90,33 @@ pub(crate) fn lane_sum<L: Lane>(count: usize, mut term: impl FnMut(usize) -> L) 
     (sums[0] + sums[2]) + (sums[1] + sums[3])
 }
 
+/// `Σ xᵢ²`: element i goes to partial sum i mod 16, the partial sums are folded in halves, so it is the same for any lane width.
+pub(crate) fn sum_of_squares<L: Lane>(numbers: &[f32]) -> f32 {
+    if L::LANES == 1 {
+        let mut partial = [0.0; PARTIAL];
+        L::add_squares(numbers, &mut partial);
+        return fold(partial);
+    }
+    let mut sums = [L::default(); PARTIAL];
+    let vectors = PARTIAL / L::LANES;
+    let mut add = |some: &[f32]| {
+        for (sum, x) in sums[..vectors].iter_mut().zip(some.chunks_exact(L::LANES)) {
+            let x = L::load(x);
+            *sum = x.mul_add(x, *sum);
+        }
+    };
+    let whole = numbers.chunks_exact(PARTIAL);
+    let mut rest = [0.0; PARTIAL];
+    rest[..whole.remainder().len()].copy_from_slice(whole.remainder());
+    whole.for_each(&mut add);
+    add(&rest);
+    let mut partial = [0.0; PARTIAL];
+    for (sum, out) in sums[..vectors].iter().zip(partial.chunks_exact_mut(L::LANES)) {
+        sum.store(out);
+    }
+    fold(partial)
+}
+
 /// Adds the sums of the members, in their order, to the gradient of one parameter (without `adds`: writes them).
 #[inline(always)]
 pub(crate) fn add_members<F: Form>(pass: &Pass, sum: F::Value, gradient: &mut f32) {

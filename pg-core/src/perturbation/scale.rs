@@ -10,6 +10,7 @@
 //! | [`ScaleRule::Weight`] | `ρ·abs(wᵢ) · zᵢ` |
 //! | [`ScaleRule::Absolute`] | `ρ · zᵢ` |
 
+use crate::kernels::sum::sum_of_squares;
 use crate::lane::{Lane, PARTIAL, fold};
 
 /// What the noise of a number is proportional to.
@@ -40,33 +41,6 @@ impl ScaleRule {
 /// The square root, by the lanes' own: pg-core has no other.
 pub(super) fn root<L: Lane>(x: f32) -> f32 {
     L::splat(x).sqrt().lane(0)
-}
-
-/// In sixteen strided partial sums, folded in halves: the same for any lane width.
-fn sum_of_squares<L: Lane>(row: &[f32]) -> f32 {
-    if L::LANES == 1 {
-        let mut partial = [0.0; PARTIAL];
-        L::add_squares(row, &mut partial);
-        return fold(partial);
-    }
-    let mut sums = [L::default(); PARTIAL];
-    let vectors = PARTIAL / L::LANES;
-    let mut add = |weights: &[f32]| {
-        for (sum, weights) in sums[..vectors].iter_mut().zip(weights.chunks_exact(L::LANES)) {
-            let w = L::load(weights);
-            *sum = w.mul_add(w, *sum);
-        }
-    };
-    let whole = row.chunks_exact(PARTIAL);
-    let mut rest = [0.0; PARTIAL];
-    rest[..whole.remainder().len()].copy_from_slice(whole.remainder());
-    whole.for_each(&mut add);
-    add(&rest);
-    let mut partial = [0.0; PARTIAL];
-    for (sum, out) in sums[..vectors].iter().zip(partial.chunks_exact_mut(L::LANES)) {
-        sum.store(out);
-    }
-    fold(partial)
 }
 
 /// A sum of squares of numbers that come piece by piece, in the same order.
