@@ -454,7 +454,7 @@ impl GradientOptions {
     /// Refuses what cannot be meant.
     pub fn check(&self) -> Result<(), Failure> {
         self.train.check()?;
-        need(self.train.population > 0, "population", "at least 1 (8 is usual)", self.train.population)?;
+        need(self.train.population > 0, "population", "at least 1 (4 is usual)", self.train.population)?;
         need(self.train.validation > 0.0, "validation", "above 0: the held-out samples come from it", self.train.validation)?;
         need((2..=10_000).contains(&self.repeats), "repeats", "between 2 and 10000", self.repeats)
     }

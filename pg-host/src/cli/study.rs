@@ -27,27 +27,11 @@ pub(super) enum Study {
 
 #[derive(Args)]
 pub(super) struct Run {
-    /// A study file (TOML), or one of `study presets`
-    #[arg(value_name = "FILE|PRESET")]
-    study: String,
-    /// The file of the runs. Without it NAME.jsonl, after the study
-    #[arg(long, value_name = "FILE")]
-    out: Option<PathBuf>,
+    #[command(flatten)]
+    plan: Plan,
     /// Runs at a time, each on one thread; the results are the same for any number
     #[arg(long, value_name = "N", default_value_t = 1)]
     jobs: usize,
-    /// Make only this part of so many, for example 3/16: each has its own --out, and `study merge` joins them
-    #[arg(long, value_name = "i/n", value_parser = shard)]
-    shard: Option<Shard>,
-    /// Refuse to start when more core-hours are needed. When tuning in full needs more, successive halving tunes instead
-    #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
-    budget: Option<f64>,
-    /// Only these cells of the study, with commas between
-    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    cells: Vec<String>,
-    /// Print one JSON object instead of a table
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Args)]
@@ -55,13 +39,13 @@ pub(super) struct Plan {
     /// A study file (TOML), or one of `study presets`
     #[arg(value_name = "FILE|PRESET")]
     study: String,
-    /// Runs that are in this file are not planned again. Without it NAME.jsonl, after the study
+    /// The file of the runs: those that are in it are not made again. Without it NAME.jsonl, after the study
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
-    /// Plan only this part of so many
+    /// Only this part of so many, for example 3/16: each has its own --out, and `study merge` joins them
     #[arg(long, value_name = "i/n", value_parser = shard)]
     shard: Option<Shard>,
-    /// Plan for so many core-hours at most
+    /// At most so many core-hours: when tuning in full needs more, successive halving tunes instead; when that needs more, nothing starts
     #[arg(long, value_name = "HOURS", allow_negative_numbers = true)]
     budget: Option<f64>,
     /// Only these cells of the study, with commas between
@@ -116,16 +100,17 @@ fn shard(text: &str) -> Result<Shard, String> {
     }
 }
 
+impl From<Plan> for StudyOptions {
+    fn from(Plan { study, out, shard, budget, cells, json }: Plan) -> Self {
+        StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, cells, json }
+    }
+}
+
 impl From<Study> for Command {
     fn from(study: Study) -> Self {
         Command::Study(match study {
-            Study::Run(Run { study, out, jobs, shard, budget, cells, json }) => {
-                let plan = StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, cells, json };
-                StudyCommand::Run { plan, jobs }
-            }
-            Study::Plan(Plan { study, out, shard, budget, cells, json }) => {
-                StudyCommand::Plan(StudyOptions { study, out, shard: shard.unwrap_or(Shard::ALL), budget, cells, json })
-            }
+            Study::Run(Run { plan, jobs }) => StudyCommand::Run { plan: plan.into(), jobs },
+            Study::Plan(plan) => StudyCommand::Plan(plan.into()),
             Study::Report(Report { records, html, csv, json }) => StudyCommand::Report { records, html, csv, json },
             Study::Merge(Merge { files, out, json }) => StudyCommand::Merge { files, out, json },
             Study::Presets(Presets { name }) => StudyCommand::Presets { name },
