@@ -494,7 +494,7 @@ impl TrainOptions {
         let sam = self.sam.unwrap_or(0.05);
         need(sam > 0.0 && sam.is_finite(), "sam", "a finite number above 0 (0.05 is usual)", sam)?;
         need(self.sam.is_none() || self.population == 0, "population", "0 with --sam, which replaces it", self.population)?;
-        need(self.population <= MOST_MEMBERS, "population", "between 0 and 4096 (8 is usual: each member costs a pass)", self.population)?;
+        need(self.population <= MOST_MEMBERS, "population", "between 0 and 4096 (4 is usual: each member costs a pass)", self.population)?;
         need(self.rho >= 0.0 && self.rho.is_finite(), "rho", "a finite number of at least 0 (0.3 to 0.6 is usual)", self.rho)?;
         self.method.check(self.population)?;
         need((0.0..1.0).contains(&self.label_smoothing), "label-smoothing", "at least 0 and below 1", self.label_smoothing)?;
