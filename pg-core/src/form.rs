@@ -25,6 +25,10 @@ pub trait Form: 'static {
     /// Samples per column.
     const SAMPLES: usize;
 
+    /// Whether passes may run on the factors of rank-1 noise ([`crate::perturbation::rank_one`]). Without, the layers' code for it is not in the
+    /// program, and a pass that has factors computes what one without computes.
+    const FACTORED: bool = true;
+
     /// Weight `index` of `weights`, for every lane.
     fn weight(weights: &[f32], index: usize) -> Self::Value;
 
@@ -34,8 +38,8 @@ pub trait Form: 'static {
     }
 }
 
-/// Each lane is one sample.
-pub struct Samples<L>(PhantomData<L>);
+/// Each lane is one sample. `Samples<L, false>` is for programs that know no rank-1 noise, as most firmware: [`Form::FACTORED`].
+pub struct Samples<L, const FACTORED: bool = true>(PhantomData<L>);
 
 /// Each lane is one member of the population.
 pub struct Members<L>(PhantomData<L>);
@@ -43,10 +47,11 @@ pub struct Members<L>(PhantomData<L>);
 /// One sample and one member at a time.
 pub type Scalar = Samples<f32>;
 
-impl<L: Lane> Form for Samples<L> {
+impl<L: Lane, const FACTORED: bool> Form for Samples<L, FACTORED> {
     type Value = L;
     const WEIGHT: usize = 1;
     const SAMPLES: usize = L::LANES;
+    const FACTORED: bool = FACTORED;
 
     #[inline(always)]
     fn weight(weights: &[f32], index: usize) -> L {

@@ -108,6 +108,30 @@ pub trait Lane:
         }
     }
 
+    /// `sums[j] = a[k]·b[k·b_step + j] + sums[j]` for every k in order: one row times eight columns.
+    ///
+    /// # Panics
+    /// When `b` is too short.
+    #[inline(always)]
+    fn multiply_add_row(a: &[f32], b: &[f32], b_step: usize, sums: &mut [Self; EIGHT]) {
+        for (k, &a) in a.iter().enumerate() {
+            let a = Self::splat(a);
+            sums.iter_mut().zip(&b[k * b_step..][..EIGHT]).for_each(|(sum, &b)| *sum = a.mul_add(Self::splat(b), *sum));
+        }
+    }
+
+    /// `to[r·step + j] = a[r]·u[j] + to[r·step + j]` for every r: multiples of eight columns to those of each row.
+    ///
+    /// # Panics
+    /// When `to` is too short.
+    #[inline(always)]
+    fn add_multiples(a: &[f32], u: &[Self; EIGHT], step: usize, to: &mut [f32]) {
+        for (r, &a) in a.iter().enumerate() {
+            let a = Self::splat(a);
+            to[r * step..][..EIGHT].iter_mut().zip(u).for_each(|(to, &u)| *to = a.mul_add(u, Self::splat(*to)).lane(0));
+        }
+    }
+
     /// `to[r][i] = Σₙ a[r][n]·x[8·i + n]`, or with `adds` that more: sums of eight products from zero, in order.
     ///
     /// # Panics

@@ -28,8 +28,8 @@ pub trait Network: 'static {
     const STATISTICS: usize;
     /// The tape of a training pass, input included.
     const TAPE: usize;
-    /// Each of the two gradient buffers of a backward pass.
-    const WIDTH: usize;
+    /// The two gradient buffers of a backward pass: the one in which it begins, and the other.
+    const WIDTHS: [usize; 2];
     /// Scratch of a pass.
     const SCRATCH: usize;
     /// Scratch of a backward pass besides, with samples in lanes; none is needed with members in lanes or scalar.
@@ -114,13 +114,13 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const OUTPUTS: usize = Layers::OUT.len();
     const PARAMS: usize = {
         // The shapes of all layers are worked out along with it, so that an anchor of this number reports every mistake.
-        let _ = (Layers::OUT, Layers::WIDTH);
+        let _ = (Layers::OUT, Layers::WIDTHS);
         Layers::PARAMS
     };
     const STORED: usize = Layers::STORED;
     const STATISTICS: usize = Layers::STATISTICS;
     const TAPE: usize = In::SHAPE.len() + Layers::TAPE;
-    const WIDTH: usize = larger(Layers::WIDTH, Layers::OUT.len());
+    const WIDTHS: [usize; 2] = [larger(Layers::WIDTHS[0], Layers::OUT.len()), Layers::WIDTHS[1]];
     const SCRATCH: usize = Layers::SCRATCH;
     const TRANSPOSED: usize = Layers::TRANSPOSED;
     const FILTERS: usize = Layers::FILTERS;

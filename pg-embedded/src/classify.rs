@@ -9,6 +9,9 @@ use crate::{
     console::{self, Line},
 };
 
+/// Inference knows no noise, and has no code for it.
+type Plain = Samples<Fpu, false>;
+
 /// The memory of an inference, `N::PARAMS`, `N::TAPE` and `N::SCRATCH` numbers.
 pub struct Memory {
     /// The parameters, read from the model file once.
@@ -33,7 +36,7 @@ pub fn classify<N: Network>(model: &[u8], samples: &[u8], memory: &mut Memory, s
     for (index, sample) in samples.chunks_exact(N::INPUT.len() + 1).enumerate() {
         let (raw, label) = sample.split_at(N::INPUT.len());
         model.normalisation.apply(N::INPUT, raw, &mut tape[..raw.len()]);
-        let ((), ticks) = stopwatch.ticks(|| N::forward::<Samples<Fpu>>(&Pass::infer(1, 1), parameters, tape, scratch));
+        let ((), ticks) = stopwatch.ticks(|| N::forward::<Plain>(&Pass::infer(1, 1), parameters, tape, scratch));
         let logits = &tape[N::TAPE - N::OUTPUTS..];
         report(index, label[0], ticks, logits);
     }
@@ -42,7 +45,7 @@ pub fn classify<N: Network>(model: &[u8], samples: &[u8], memory: &mut Memory, s
 /// Runs the first layers of a network, as a network of their own, on the input that is on the tape: the ticks.
 pub fn ticks_of<N: Network>(memory: &mut Memory, stopwatch: &mut Stopwatch) -> Option<u32> {
     let Memory { parameters, tape, scratch } = memory;
-    stopwatch.ticks(|| N::forward::<Samples<Fpu>>(&Pass::infer(1, 1), &parameters[..N::PARAMS], &mut tape[..N::TAPE], scratch)).1
+    stopwatch.ticks(|| N::forward::<Plain>(&Pass::infer(1, 1), &parameters[..N::PARAMS], &mut tape[..N::TAPE], scratch)).1
 }
 
 /// `sample 0 label 3 class 3 ticks 20000 logits 3f800000 …`

@@ -4,6 +4,8 @@
 
 use heapless::Deque;
 use pg_core::normalisation::Normalisation;
+use pg_core::perturbation::{Distribution, Noise};
+use pg_core::population::Population;
 use pg_core::tuner::{Entry, FineTuner, Memory, Settings, Sizes, TuneError};
 use pg_core::{Network, zoo};
 use static_cell::{ConstStaticCell, StaticCell};
@@ -18,30 +20,49 @@ pub const BATCH: usize = 8;
 pub const SAMPLES: usize = 64;
 /// How it learns.
 pub const SETTINGS: Settings = Settings { hold_out: 4, patience: 0, ..Settings::DEFAULT };
-/// The tuner of this firmware.
-pub type Tuner = FineTuner<'static, Net, Fpu, u8, BATCH>;
+/// The tuner of this firmware, which knows no noise of rank 1.
+pub type Tuner = FineTuner<'static, Net, Fpu, u8, BATCH, false>;
 
 const SIZES: Sizes = SETTINGS.needs().sizes::<Net, Fpu, BATCH>();
 const BEST: usize = SETTINGS.scope.len(&Net::LEAVES);
 const F32: usize = size_of::<f32>();
 
 /// Where every byte goes. The first rows are the tuner's own, for any population; the sample ring and the best parameters come beside.
-pub const PLAN: MemoryPlan<10> = MemoryPlan([
-    ("parameters", F32 * Net::PARAMS),
-    ("gradient", F32 * SIZES.gradient),
-    ("velocity", F32 * SIZES.velocity),
-    ("member", F32 * SIZES.member),
-    ("noise-scales", F32 * SIZES.scales),
-    ("activations", F32 * SIZES.activations),
-    ("state", size_of::<Tuner>()),
-    ("sample-ring", SAMPLES * Net::INPUT.len() + size_of::<Deque<Entry, SAMPLES>>()),
-    ("best-parameters", F32 * BEST),
-    ("stack", 4 << 10),
-]);
+pub const PLAN: MemoryPlan<10> = plan(SIZES);
 
-/// What the tuner takes itself, at any population: all rows but the ring, the best parameters and the stack.
-pub const OWN: usize = F32 * (Net::PARAMS + SIZES.sum()) + size_of::<Tuner>();
-const _: () = assert!(OWN <= 4 * F32 * Net::PARAMS + (6 << 10), "the tuner takes more than four times its parameters and 6 KB");
+/// The same with noise of rank 1, whose members are a few factors.
+pub const PLAN_RANK_ONE: MemoryPlan<10> = {
+    let Population { noise, .. } = SETTINGS.population;
+    let noise = Noise { distribution: Distribution::RankOne, ..noise };
+    let settings = Settings { population: Population { noise, ..SETTINGS.population }, ..SETTINGS };
+    plan(settings.needs().sizes::<Net, Fpu, BATCH>())
+};
+
+const fn plan(sizes: Sizes) -> MemoryPlan<10> {
+    MemoryPlan([
+        ("parameters", F32 * Net::PARAMS),
+        ("gradient", F32 * sizes.gradient),
+        ("velocity", F32 * sizes.velocity),
+        ("member", F32 * sizes.member),
+        ("noise-scales", F32 * sizes.scales),
+        ("activations", F32 * sizes.activations),
+        ("state", size_of::<Tuner>()),
+        ("sample-ring", SAMPLES * Net::INPUT.len() + size_of::<Deque<Entry, SAMPLES>>()),
+        ("best-parameters", F32 * BEST),
+        ("stack", 4 << 10),
+    ])
+}
+
+/// What the tuner takes itself, at any population: the first seven rows.
+const fn own(plan: &MemoryPlan<10>) -> usize {
+    let [parameters, gradient, velocity, member, scales, activations, state, ..] = plan.0;
+    parameters.1 + gradient.1 + velocity.1 + member.1 + scales.1 + activations.1 + state.1
+}
+const _: () = assert!(own(&PLAN) <= 4 * F32 * Net::PARAMS + (6 << 10), "the tuner takes more than four times its parameters and 6 KB");
+const _: () = assert!(
+    own(&PLAN_RANK_ONE) <= 3 * F32 * Net::PARAMS + (6 << 10),
+    "with rank-1 noise it takes more than three times its parameters and 6 KB"
+);
 
 /// A tuner in static memory, with its parameters still zeros; `write` fills them in. There is one: a second call panics.
 ///

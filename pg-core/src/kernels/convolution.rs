@@ -123,7 +123,7 @@ impl Convolution {
                 let (weights, biases) = (&weights[..outputs * self.fan_in()], &biases[..outputs]);
                 let y = &mut y[..outputs * plane.outputs()];
                 self.forward_one::<F::Value>(&plane, weights, biases, x, y, scratch);
-                if let Some(factors) = pass.factors {
+                if let Some(factors) = pass.noise::<F>() {
                     let of_outputs = factors.behind::<F>(self.fan_in() + group * outputs, 1);
                     self.add_noise_one::<F>(&plane, &factors, &of_outputs, x, y);
                 }
@@ -153,7 +153,7 @@ impl Convolution {
                         last: None,
                         to: &mut y[(oy * plane.x.output + first) * place..],
                     };
-                    if let Some(factors) = pass.factors {
+                    if let Some(factors) = pass.noise::<F>() {
                         correlate_factors::<F>(&factors, &terms, &mut run);
                         run.last = Some(factors.behind::<F>(self.fan_in() + group * outputs, pass.columns));
                     }
@@ -244,7 +244,7 @@ impl Convolution {
             self.correlate_back::<F>(pass.columns, Start::Zero, outputs, dy, dx, |terms, run| {
                 correlate::<F>(&Terms { a: (weights, terms.a.1), ..*terms }, run)
             });
-            let Some(factors) = pass.factors else { continue };
+            let Some(factors) = pass.noise::<F>() else { continue };
             let of_outputs = factors.behind::<F>(self.fan_in() + group * outputs, pass.columns);
             sum_rows::<F>(&of_outputs, pass.columns, channel, dy);
             self.correlate_back::<F>(pass.columns, Start::There, 1, dy, dx, |terms, run| correlate_factors::<F>(&factors, terms, run));
@@ -777,7 +777,9 @@ fn tile_of<F: Form, const ROWS: usize, const WIDE: usize, const CLOSE: bool>(ter
     for (j, place) in offsets.iter_mut().enumerate() {
         *place = offset(vector + j, run.place);
     }
-    if let Some(factors) = &run.last {
+    if F::FACTORED
+        && let Some(factors) = &run.last
+    {
         let terms = offsets.map(|offset| F::Value::load(&run.to[offset..]));
         let weights = factors.as_weights();
         for (r, sums) in sums.iter_mut().enumerate() {

@@ -67,7 +67,11 @@ impl Depthwise {
     /// The factors of the members' noise for channel `c`.
     fn noise<'a, F: Form>(&self, pass: &Pass<'a>, c: usize) -> Option<Noise<'a>> {
         let columns = pass.columns;
-        pass.factors.map(|factors| Noise { of_taps: factors, of_channel: factors.behind::<F>(self.plane.taps() + c, columns), columns })
+        pass.noise::<F>().map(|factors| Noise {
+            of_taps: factors,
+            of_channel: factors.behind::<F>(self.plane.taps() + c, columns),
+            columns,
+        })
     }
 
     /// Writes a channel of x, each row dealt by the stride, between the padding that is there already.

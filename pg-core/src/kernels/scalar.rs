@@ -163,6 +163,27 @@ pub(crate) fn descend<L: Lane>(part: Part, rate: f32, inputs: usize, outputs: us
     }
 }
 
+/// `y[r][j] += a[r]·u[j]` with `u[j] = Σₖ b[k]·x[k][j]`, summed in the order of k: what noise of rank 1 adds to a product.
+#[inline(always)]
+pub(crate) fn add_product<L: Lane>(a: &[f32], b: &[f32], columns: usize, x: &[f32], y: &mut [f32]) {
+    if columns == 1 {
+        return L::multiply_add_to(chain::<L>(0.0, b.iter().zip(x)), a, y);
+    }
+    let columns = columns.max(1);
+    let whole = columns / EIGHT * EIGHT;
+    for j in (0..whole).step_by(EIGHT) {
+        let mut u = [L::default(); EIGHT];
+        L::multiply_add_row(b, x.get(j..).unwrap_or_default(), columns, &mut u);
+        L::add_multiples(a, &u, columns, y.get_mut(j..).unwrap_or_default());
+    }
+    for j in whole..columns {
+        let u = L::splat(chain::<L>(0.0, b.iter().zip(x.iter().skip(j).step_by(columns))));
+        for (&a, y) in a.iter().zip(y.iter_mut().skip(j).step_by(columns)) {
+            *y = L::splat(a).mul_add(u, L::splat(*y)).lane(0);
+        }
+    }
+}
+
 /// `start + Σ a·b`, in the order of the terms.
 #[inline(always)]
 fn chain<'a, L: Lane>(start: f32, terms: impl Iterator<Item = (&'a f32, &'a f32)>) -> f32 {

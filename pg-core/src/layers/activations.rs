@@ -33,6 +33,7 @@ macro_rules! activation {
         impl<In: Shaped, $($generics)*> Layer<In> for $name {
             const OUT: Shape = In::SHAPE;
             const ACTIVATION: Option<Activation> = Some(Activation::$kind);
+            const SWAPS: Option<bool> = Some(false);
             const OVERWRITES_INPUT: bool = true;
             const NEEDS_OUTPUT: bool = true;
 
@@ -109,6 +110,7 @@ impl<In: Shaped> Layer<In> for HardSwish {
     const OUT: Shape = In::SHAPE;
     const TAPE: usize = In::SHAPE.len();
     const ACTIVATION: Option<Activation> = Some(Activation::Rectifier);
+    const SWAPS: Option<bool> = Some(false);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("HardSwish")

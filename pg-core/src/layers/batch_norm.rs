@@ -56,6 +56,7 @@ impl<In: Shaped> Layer<In> for BatchNorm {
     // Of a channel, two numbers for each sample.
     const SCRATCH: usize = if is_folded::<In>() { 0 } else { 2 };
     const MACS: usize = if is_folded::<In>() { 0 } else { In::SHAPE.len() };
+    const SWAPS: Option<bool> = Some(false);
     const WHOLE_BATCH: bool = !is_folded::<In>();
     const SIDE_BY_SIDE: bool = true;
 
@@ -80,7 +81,7 @@ impl<In: Shaped> Layer<In> for BatchNorm {
             return;
         }
         let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
-        match pass.factors.and_then(|factors| factors.parts()) {
+        match pass.noise::<F>().and_then(|factors| factors.parts()) {
             Some(members) => forward_parts::<F>(&sizes, members, parameters, x, tape),
             None => forward::<F>(&sizes, parameters, x, tape),
         }
@@ -100,7 +101,7 @@ impl<In: Shaped> Layer<In> for BatchNorm {
             return;
         }
         let sizes = Sizes { pass, channels: In::SHAPE.channels, places: In::SHAPE.height * In::SHAPE.width };
-        match pass.factors.and_then(|factors| factors.parts()) {
+        match pass.noise::<F>().and_then(|factors| factors.parts()) {
             Some(members) => backward_parts::<F>(&sizes, members, parameters, x, tape, buffers.dy, scratch, gradient),
             None => backward::<F>(&sizes, parameters, x, tape, buffers.dy, gradient),
         }

@@ -10,6 +10,7 @@ use crate::shape::{After, Shape, Shaped};
 /// The identity, for branches.
 impl<In: Shaped> Layer<In> for () {
     const OUT: Shape = In::SHAPE;
+    const SWAPS: Option<bool> = Some(false);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("()")
@@ -43,8 +44,20 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const STORED: usize = A::STORED + B::STORED;
     const STATISTICS: usize = A::STATISTICS + B::STATISTICS;
     const TAPE: usize = A::TAPE + B::TAPE;
-    // The gradient of what A hands on as it is, or smaller, is asked for only where that of the input is, and counted there.
-    const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), if A::PARAMS > 0 || A::OUT.len() > In::SHAPE.len() { A::OUT.len() } else { 0 });
+    const WIDTH: usize = larger(larger(A::WIDTH, B::WIDTH), Self::handed_on::<In>());
+    const WIDTHS: [usize; 2] = {
+        let [own, other] = [larger(A::WIDTHS[0], Self::handed_on::<In>()), A::WIDTHS[1]];
+        let [own, other] = match B::SWAPS {
+            Some(false) => [own, other],
+            Some(true) => [other, own],
+            None => [larger(own, other); 2],
+        };
+        [larger(B::WIDTHS[0], own), larger(B::WIDTHS[1], other)]
+    };
+    const SWAPS: Option<bool> = match (A::SWAPS, B::SWAPS) {
+        (Some(a), Some(b)) => Some(a != b),
+        _ => None,
+    };
     const SCRATCH: usize = larger(A::SCRATCH, B::SCRATCH);
     const TRANSPOSED: usize = larger(A::TRANSPOSED, B::TRANSPOSED);
     const FILTERS: usize = A::FILTERS + B::FILTERS;
@@ -148,6 +161,15 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
 }
 
 impl<A, B> Chain<A, B> {
+    /// Elements of the gradient of A's output. That of what A hands on as it is, or smaller, is asked for only where that of the input is, and
+    /// counted there.
+    const fn handed_on<In: Shaped>() -> usize
+    where
+        A: Layer<In>,
+    {
+        if A::PARAMS > 0 || A::OUT.len() > In::SHAPE.len() { A::OUT.len() } else { 0 }
+    }
+
     /// The backward pass of B: A's output is the caller's input only when A does nothing; its gradient is needed when A, or what lies
     /// before it, has something to learn.
     #[inline(always)]
@@ -179,6 +201,8 @@ macro_rules! tuple {
             const STATISTICS: usize = <chain!($($name)+) as Layer<In>>::STATISTICS;
             const TAPE: usize = <chain!($($name)+) as Layer<In>>::TAPE;
             const WIDTH: usize = <chain!($($name)+) as Layer<In>>::WIDTH;
+            const WIDTHS: [usize; 2] = <chain!($($name)+) as Layer<In>>::WIDTHS;
+            const SWAPS: Option<bool> = <chain!($($name)+) as Layer<In>>::SWAPS;
             const SCRATCH: usize = <chain!($($name)+) as Layer<In>>::SCRATCH;
             const TRANSPOSED: usize = <chain!($($name)+) as Layer<In>>::TRANSPOSED;
             const FILTERS: usize = <chain!($($name)+) as Layer<In>>::FILTERS;

@@ -42,6 +42,7 @@ impl<const OUT: usize, W: Slides, const GROUPS: usize, In: Shaped> Layer<In> for
     const PARAMS: usize = (Self::sizes(In::SHAPE).fan_in() + 1) * OUT;
     const TAPE: usize = <Self as Layer<In>>::OUT.len();
     const WIDTH: usize = <Self as Layer<In>>::OUT.len();
+    const SWAPS: Option<bool> = Some(true);
     // What one place sees, for one sample alone.
     const SCRATCH: usize = Self::sizes(In::SHAPE).fan_in();
     const FILTERS: usize = OUT;

@@ -24,6 +24,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const PARAMS: usize = (In::SHAPE.len() + 1) * OUT;
     const TAPE: usize = OUT;
     const WIDTH: usize = OUT;
+    const SWAPS: Option<bool> = Some(true);
     const TRANSPOSED: usize = In::SHAPE.len();
     const WEIGHTS: usize = In::SHAPE.len() * OUT;
     const DESCENDS: bool = true;
@@ -50,7 +51,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         let inputs = In::SHAPE.len();
         let x = &x[..inputs * pass.columns * F::COLUMN];
         forward::<F>(Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, tape);
-        if let Some(factors) = pass.factors {
+        if let Some(factors) = pass.noise::<F>() {
             factors.add_product::<F>((inputs, OUT), (0, inputs), pass.columns, x, tape);
         }
     }
@@ -76,7 +77,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
         }
         if pass.wants_input_gradient {
             input_gradient::<F>(Size { rows: inputs, depth: OUT, columns: pass.columns }, parameters, buffers.dy, buffers.dx);
-            if let Some(factors) = pass.factors {
+            if let Some(factors) = pass.noise::<F>() {
                 factors.add_product::<F>((0, inputs), (inputs, OUT), pass.columns, buffers.dy, buffers.dx);
             }
             buffers.swap();

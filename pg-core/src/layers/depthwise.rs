@@ -35,6 +35,7 @@ impl<W: Slides, In: Shaped> Layer<In> for Depthwise<W> {
     const PARAMS: usize = (Self::sizes(In::SHAPE).plane.taps() + 1) * In::SHAPE.channels;
     const TAPE: usize = <Self as Layer<In>>::OUT.len();
     const WIDTH: usize = <Self as Layer<In>>::OUT.len();
+    const SWAPS: Option<bool> = Some(true);
     const SCRATCH: usize = Self::sizes(In::SHAPE).scratch();
     const WEIGHTS: usize = Self::sizes(In::SHAPE).plane.taps() * In::SHAPE.channels;
     const FILTERS: usize = In::SHAPE.channels;

@@ -24,6 +24,7 @@ impl<const PERCENT: usize, In: Shaped> Layer<In> for Dropout<PERCENT> {
     };
     const TAPE: usize = In::SHAPE.len();
     const MASKS: u32 = 1;
+    const SWAPS: Option<bool> = Some(false);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         write!(to, "Dropout<{PERCENT}>")

@@ -21,6 +21,7 @@ impl<In: Shaped> Layer<In> for LayerNorm {
     const OUT: Shape = In::SHAPE;
     const PARAMS: usize = 2 * In::SHAPE.len();
     const TAPE: usize = 2 + In::SHAPE.len();
+    const SWAPS: Option<bool> = Some(false);
     const MACS: usize = In::SHAPE.len();
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {

@@ -211,13 +211,19 @@ impl<'a> Pass<'a> {
         Self {
             masks: self.masks + L::MASKS,
             scope: self.scope.behind(const { L::LEAVES.count() }),
-            factors: self.factors.map(|factors| factors.behind::<F>(L::FACTORS, self.columns)),
+            factors: self.noise::<F>().map(|factors| factors.behind::<F>(L::FACTORS, self.columns)),
             ..*self
         }
     }
+
+    /// [`Pass::factors`], for forms that know them.
+    #[inline(always)]
+    pub(crate) fn noise<F: Form>(&self) -> Option<Factors<'a>> {
+        if F::FACTORED { self.factors } else { None }
+    }
 }
 
-/// The two buffers of a backward pass, `Layer::WIDTH` elements each.
+/// The two buffers of a backward pass, of [`Network::WIDTHS`](crate::Network::WIDTHS) elements.
 pub struct Buffers<'a> {
     /// The gradient of a layer's output, then of its input.
     pub dy: &'a mut [f32],
@@ -259,6 +265,10 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     const TAPE: usize = 0;
     /// Elements of the widest gradient that it handles, its input's not counted.
     const WIDTH: usize = 0;
+    /// Those of the widest in the buffer where it finds the gradient of its output, and in the other.
+    const WIDTHS: [usize; 2] = if matches!(Self::SWAPS, Some(_)) { [Self::WIDTH, 0] } else { [Self::WIDTH; 2] };
+    /// Whether it leaves the gradient of its input in the other buffer; `None`: one or the other, and it needs both as wide.
+    const SWAPS: Option<bool> = None;
     /// Elements of scratch that its passes use.
     const SCRATCH: usize = 0;
     /// Elements of scratch that its backward pass uses besides, with samples in lanes.

@@ -84,6 +84,7 @@ macro_rules! pool {
         const OUT: Shape = plane(W::TEXT, In::SHAPE).shape(In::SHAPE.channels);
         const TAPE: usize = <Self as Layer<In>>::OUT.len();
         const WIDTH: usize = <Self as Layer<In>>::OUT.len();
+        const SWAPS: Option<bool> = Some(true);
 
         fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
             write_window(to, $name, &[], &W::TEXT, [0, 0])
@@ -174,6 +175,7 @@ impl<In: Shaped> Layer<In> for GlobalAvgPool {
     const OUT: Shape = Shape::new(In::SHAPE.channels, 1, 1);
     const TAPE: usize = In::SHAPE.channels;
     const WIDTH: usize = In::SHAPE.channels;
+    const SWAPS: Option<bool> = Some(true);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("GlobalAvgPool")

@@ -14,6 +14,7 @@ pub struct Expect<const CHANNELS: usize, const HEIGHT: usize, const WIDTH: usize
 
 impl<In: Shaped> Layer<In> for Flatten {
     const OUT: Shape = Shape::new(In::SHAPE.len(), 1, 1);
+    const SWAPS: Option<bool> = Some(false);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         to.write_str("Flatten")
@@ -34,6 +35,7 @@ impl<In: Shaped, const CHANNELS: usize, const HEIGHT: usize, const WIDTH: usize>
         );
         expected
     };
+    const SWAPS: Option<bool> = Some(false);
 
     fn describe(to: &mut dyn fmt::Write) -> fmt::Result {
         write!(to, "Expect<{CHANNELS},{HEIGHT},{WIDTH}>")

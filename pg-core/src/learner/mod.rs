@@ -123,7 +123,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         enough(outputs.len(), N::OUTPUTS)?;
         enough(piece.len(), record_bytes::<S>(N::INPUT.len()))?;
         let options = Options { batch: BATCH as u16, ..about.options };
-        let settings = options::settings(&options).ok_or(TuneError::Population)?;
+        let settings = options::settings(&options);
         let state = State::first(options.seed, 0);
         let mut tuning = Tuning { memory, normalisation: factory.normalisation, settings, state, network: PhantomData };
         tuning.tuner()?;
@@ -187,7 +187,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
     }
 
     /// CRC-32 of the outputs of network `N` with parameters and an input that follow from `seed`: whoever computes the same bits gets the
-    /// same. `None` without memory for a member.
+    /// same. `None` without spare memory for the parameters.
     pub fn known(&mut self, seed: u64) -> Option<u32> {
         self.pushed = None;
         let Self { tuning, outputs, .. } = self;
@@ -216,8 +216,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         }
         self.tuning.memory.working.fill(0.0);
         self.options = Options { batch: BATCH as u16, ..self.about.options };
-        // They have been found to be good when this was opened.
-        self.tuning.settings = options::settings(&self.options).unwrap_or(Settings::DEFAULT);
+        self.tuning.settings = options::settings(&self.options);
         self.tuning.state = State::first(self.options.seed, 0);
         (self.activity, self.steps_left, self.loss, self.pushed) = (Activity::Idle, 0, f32::NAN, None);
         self.generation = self.generation.wrapping_add(1);
@@ -284,7 +283,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
             if usize::from(options.batch) != BATCH {
                 return Err(Refusal::Batch { batch: BATCH as u16 });
             }
-            let settings = options::settings(&options).ok_or(Refusal::Unsupported)?;
+            let settings = options::settings(&options);
             let before = core::mem::replace(&mut self.tuning.settings, settings);
             match self.tuning.tuner() {
                 Ok(mut tuner) => {

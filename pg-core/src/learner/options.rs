@@ -6,16 +6,16 @@ use crate::perturbation::{self, Distribution};
 use crate::population::Population;
 use crate::tuner::Settings;
 
-/// How to learn with these options; `None` with noise that a tuner does not make.
-pub(super) fn settings(options: &Options) -> Option<Settings> {
+/// How to learn with these options.
+pub(super) fn settings(options: &Options) -> Settings {
     let distribution = match options.noise {
         Noise::Gaussian => Distribution::Gaussian,
         Noise::Rademacher => Distribution::Rademacher,
-        Noise::RankOne => return None,
+        Noise::RankOne => Distribution::RankOne,
     };
     let noise = perturbation::Noise { distribution, ..perturbation::Noise::new(options.rho) };
     let scope = Scope::of(options.layers);
-    Some(Settings {
+    Settings {
         scope: if options.biases { scope.biases() } else { scope },
         population: Population { noise, antithetic: options.antithetic, ..Population::new(options.population, options.rho) },
         rate: options.rate,
@@ -24,7 +24,7 @@ pub(super) fn settings(options: &Options) -> Option<Settings> {
         hold_out: options.hold_out,
         look_every: options.look_every,
         patience: options.patience,
-    })
+    }
 }
 
 #[cfg(test)]
@@ -33,7 +33,7 @@ mod tests {
 
     #[test]
     fn the_defaults_of_link_and_tuner_are_the_same_but_for_the_patience() {
-        let settings = settings(&Options::DEFAULT).unwrap();
+        let settings = settings(&Options::DEFAULT);
         assert_eq!(Settings { patience: Settings::DEFAULT.patience, ..settings }, Settings::DEFAULT);
     }
 }

@@ -114,11 +114,11 @@ impl<N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<'_, 
     /// Takes up a saved state; `false` when this firmware cannot.
     fn take_up(&mut self, head: &Head) -> Result<bool, StoreError> {
         let Self { tuning, store, .. } = self;
-        let Some(settings) = options::settings(&head.options).filter(|_| usize::from(head.options.batch) == BATCH) else {
+        if usize::from(head.options.batch) != BATCH {
             return Ok(false);
-        };
+        }
         let mut at = head.numbers();
-        (tuning.settings, tuning.state) = (settings, head.state);
+        (tuning.settings, tuning.state) = (options::settings(&head.options), head.state);
         read_floats(store, &mut at, tuning.parameters_mut())?;
         let Ok(mut tuner) = tuning.tuner() else { return Ok(false) };
         read_floats(store, &mut at, tuner.velocity_mut())?;

@@ -33,7 +33,11 @@ pub(super) fn refusal(error: TuneError) -> Refusal {
         TuneError::Stopped => Refusal::Stopped,
         TuneError::Diverged => Refusal::Diverged,
         TuneError::NothingKept => Refusal::NothingKept,
-        TuneError::Population | TuneError::TooManyClasses { .. } | TuneError::Normalisation => Refusal::Unsupported,
+        TuneError::Population
+        | TuneError::Unfactored
+        | TuneError::NoRankOne
+        | TuneError::TooManyClasses { .. }
+        | TuneError::Normalisation => Refusal::Unsupported,
     }
 }
 

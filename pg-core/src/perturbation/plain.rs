@@ -1,4 +1,4 @@
-//! The noise that most runs have, and the only one on a device that learns: on all weights, each filter with one scale for all of its numbers
+//! The noise that most runs have, and on a device that learns the only one of full rank: on all weights, each filter with one scale for all of its numbers
 //! ([`Noise::is_plain`]). It gives the bits of [`Noise::perturb`], and nothing in it can panic.
 
 use super::{CHUNK, Distribution, Noise, NoiseTargets, ScaleRule, shift};
@@ -9,9 +9,13 @@ use crate::noise::{self, GROUP, Stream};
 
 impl Noise {
     /// Whether it falls on all weights, and on nothing else, in proportion to one number for each filter.
+    pub(crate) fn is_of_filters(&self) -> bool {
+        matches!(self.scale, ScaleRule::Filter | ScaleRule::Absolute) && self.targets == NoiseTargets::WEIGHTS
+    }
+
+    /// Whether it is so, and of full rank.
     pub(crate) fn is_plain(&self) -> bool {
-        let is_of_filters = matches!(self.scale, ScaleRule::Filter | ScaleRule::Absolute);
-        is_of_filters && self.targets == NoiseTargets::WEIGHTS && self.distribution != Distribution::RankOne
+        self.is_of_filters() && self.distribution != Distribution::RankOne
     }
 }
 

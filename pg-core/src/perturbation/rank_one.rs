@@ -23,10 +23,11 @@
 use super::scale::root;
 use super::{Distribution, Noise, ScaleRule};
 use crate::form::Form;
+use crate::kernels::scalar;
 use crate::lane::Lane;
 use crate::layers::SegmentKind;
 use crate::network::Network;
-use crate::noise::{GROUP, Stream};
+use crate::noise::{self, GROUP, Stream};
 
 /// The group of the first filter's sign; elements do not come so far.
 const FILTERS: u32 = 1 << 31;
@@ -38,16 +39,26 @@ pub(super) fn filter_sign(stream: &Stream, filter: usize) -> f32 {
     signs[filter % GROUP]
 }
 
-/// Visits the signs from element `first` on, `visit(index, sign)` for `count` of them.
-fn visit_signs(stream: &Stream, first_group: u32, first: usize, count: usize, mut visit: impl FnMut(usize, f32)) {
-    let mut done = 0;
-    while done < count {
-        let (group, within) = ((first + done) / GROUP, (first + done) % GROUP);
-        let mut signs = [0.0; GROUP];
-        stream.signs(first_group + group as u32, &mut signs);
-        let length = (GROUP - within).min(count - done);
-        signs[within..][..length].iter().enumerate().for_each(|(i, &sign)| visit(done + i, sign));
-        done += length;
+/// Visits the signs from element `first` on, `count` of them, in order.
+#[inline(always)]
+fn visit_signs<L: Lane>(stream: &Stream, first_group: u32, first: usize, count: usize, mut visit: impl FnMut(f32)) {
+    let (mut element, end) = (first, first + count);
+    while element < end {
+        let (group, within) = (first_group + (element / GROUP) as u32, element % GROUP);
+        let length = (GROUP - within).min(end - element);
+        if L::LANES == 1 {
+            // Straight from the bits: where numbers are made one at a time, signs in memory that nobody asked for would cost the most.
+            let mut bits = u128::from_le_bytes(stream.sign_bits(group)) >> within;
+            for _ in 0..length {
+                visit(noise::sign(bits as u32));
+                bits >>= 1;
+            }
+        } else {
+            let mut signs = [0.0; GROUP];
+            stream.signs(group, &mut signs);
+            signs.iter().skip(within).take(length).for_each(|&sign| visit(sign));
+        }
+        element += length;
     }
 }
 
@@ -61,28 +72,42 @@ impl Noise {
     /// Writes the factors of a member, the first or the `second` of the pair that `stream` stands for: for each matrix of weights `t`, then
     /// `c∘s`; `N::FACTORS` in all, factor e to `out[e · stride]`.
     pub fn factors<N: Network, L: Lane>(&self, stream: &Stream, scales: &[f32], second: bool, stride: usize, out: &mut [f32]) {
-        let (mut next, mut filter, mut layer) = (0, 0, 0);
+        let mut out = out.iter_mut().step_by(stride.max(1));
+        let (mut filter, mut layer) = (0, 0);
         N::segments(&mut |segment| {
             layer += u16::from(segment.kind.begins_layer());
             if segment.kind != SegmentKind::Weight {
                 return;
             }
             let (filters, fan_in) = (segment.filters, segment.fan_in);
-            let out = &mut out[next * stride..];
             if self.rho == 0.0 || !self.targets.take(segment.kind, layer) {
-                (0..fan_in + filters).for_each(|i| out[i * stride] = 0.0);
+                out.by_ref().take(fan_in + filters).for_each(|out| *out = 0.0);
             } else {
-                visit_signs(stream, 0, segment.offset, fan_in, |i, sign| out[i * stride] = sign);
+                let mut write = |factor| {
+                    if let Some(out) = out.next() {
+                        *out = factor;
+                    }
+                };
+                visit_signs::<L>(stream, 0, segment.offset, fan_in, &mut write);
                 // A draw of d signs has the norm √d.
                 let norm = if self.scale == ScaleRule::FilterExact { root::<L>(fan_in as f32) } else { 1.0 };
                 let side = if second { -1.0 } else { 1.0 } / norm;
-                let scales = &scales[filter..];
-                visit_signs(stream, FILTERS, filter, filters, |f, sign| out[(fan_in + f) * stride] = sign * side * scales[f]);
+                let mut scales = scales.iter().skip(filter);
+                visit_signs::<L>(stream, FILTERS, filter, filters, |sign| write(sign * side * scales.next().copied().unwrap_or_default()));
             }
-            next += fan_in + filters;
             filter += filters;
         });
     }
+}
+
+/// Makes the factors of the second member of a pair, one number each, from those of the first, in place: the filters' change their signs.
+pub(crate) fn mirror<N: Network>(factors: &mut [f32]) {
+    let mut factors = factors.iter_mut();
+    N::segments(&mut |segment| {
+        if segment.kind == SegmentKind::Weight {
+            factors.by_ref().skip(segment.fan_in).take(segment.filters).for_each(|factor| *factor = -*factor);
+        }
+    });
 }
 
 /// The factors of the members in a pass, as its layers read them: those of one layer begin at the front.
@@ -112,7 +137,7 @@ impl<'a> Factors<'a> {
     /// Those behind the first `count` factors, which are those of the layer before.
     pub(crate) fn behind<F: Form>(self, count: usize, columns: usize) -> Self {
         let each = if self.members.is_some() { columns * F::COLUMN } else { F::WEIGHT };
-        Self { data: &self.data[count * each..], ..self }
+        Self { data: self.data.get(count * each..).unwrap_or_default(), ..self }
     }
 
     /// Factor `index` for the vector `column` of `columns`.
@@ -132,7 +157,13 @@ impl<'a> Factors<'a> {
 
     /// `y[r][j] += a[r]·u[j]` with `u[j] = Σₖ b[k]·x[k][j]`, summed in the order of k, for `columns` columns of vectors: what noise of rank 1
     /// adds to a product. The factors `a` begin at number `rows.0`, `b` at `depth.0`; the second numbers are how many there are.
+    #[cfg_attr(target_os = "none", inline(always))]
     pub(crate) fn add_product<F: Form>(&self, rows: (usize, usize), depth: (usize, usize), columns: usize, x: &[f32], y: &mut [f32]) {
+        if F::WEIGHT == 1 && F::COLUMN == 1 && self.members.is_none() {
+            let piece = |(first, count): (usize, usize)| self.data.get(first..)?.get(..count);
+            let (Some(a), Some(b)) = (piece(rows), piece(depth)) else { return };
+            return scalar::add_product::<F::Value>(a, b, columns, x, y);
+        }
         let mut column = 0;
         while column < columns {
             // Four chains at a time: one alone would be all latency.

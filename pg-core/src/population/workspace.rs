@@ -38,8 +38,8 @@ impl<'a> Workspace<'a> {
         let transposes = F::WEIGHT == 1 && F::COLUMN > 1;
         let parts = [
             N::TAPE * element,
-            N::WIDTH * element,
-            N::WIDTH * element,
+            N::WIDTHS[0] * element,
+            N::WIDTHS[1] * element,
             (N::SCRATCH + if transposes { N::TRANSPOSED } else { 0 }) * element,
             if samples > shard { N::PARAMS } else { 0 },
         ];

@@ -24,28 +24,32 @@
 //! # Ok::<(), TuneError>(())
 //! ```
 
+mod descend;
+mod error;
+mod learn;
+mod look;
+mod pass;
 mod samples;
 mod settings;
+mod state;
 
 use core::marker::PhantomData;
 
 use crc::{CRC_32_ISO_HDLC, Crc, NoTable};
 use heapless::deque::DequeView;
-use serde::{Deserialize, Serialize};
 
+pub use self::descend::plain_step;
+pub use self::error::TuneError;
 pub use self::samples::{Entry, MOST_CLASSES, Raw};
-pub use self::settings::{Needs, Settings, Sizes};
+pub use self::settings::{Member, Needs, Settings, Sizes};
+pub use self::state::{Look, State, Step};
 
-use self::samples::{Census, Ring};
-use crate::form::{Form, Samples};
+use self::samples::Ring;
+use crate::form::Samples;
 use crate::lane::Lane;
-use crate::layers::{Buffers, Draw, Mode, Pass, Scope, SegmentKind};
-use crate::loss::{Targets, cross_entropy};
 use crate::network::Network;
 use crate::normalisation::Normalisation;
-use crate::optimiser::Sgd;
-use crate::perturbation::{mirror, plain::perturb};
-use crate::population::{Population, Workspace};
+use crate::population::Workspace;
 
 /// The memory of a tuner, lent by the caller.
 pub struct Memory<'a, S> {
@@ -61,138 +65,14 @@ pub struct Memory<'a, S> {
     pub best: &'a mut [f32],
 }
 
-/// Why a tuner refuses. It keeps working with what it had.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-#[non_exhaustive]
-pub enum TuneError {
-    /// A setting is negative, infinite, no number, or a momentum of 1 or more.
-    #[error(
-        "a setting makes no sense: rate, rho and decay must be finite and not negative, the momentum below 1, a look after 1 step or more"
-    )]
-    Settings,
-    /// A population of another kind than those that a tuner makes.
-    #[error(
-        "a tuner makes full noise on all weights, in proportion to each filter or absolute and the same in every step, one batch for all \
-         members, and takes the mean of their gradients"
-    )]
-    Population,
-    /// The scope has no layer of this network.
-    #[error("the scope trains no layer of this network")]
-    EmptyScope,
-    /// The lent memory is too small for the settings.
-    #[error("the settings need {needed} numbers of memory, and {lent} are lent")]
-    TooLittleMemory {
-        /// Numbers that are needed.
-        needed: usize,
-        /// Numbers that there are.
-        lent: usize,
-    },
-    /// The network has more than [`MOST_CLASSES`].
-    #[error("a tuner tells at most {MOST_CLASSES} classes apart, and the network has {classes}")]
-    TooManyClasses {
-        /// The network's classes.
-        classes: usize,
-    },
-    /// The normalisation is for other channels.
-    #[error("the normalisation is for another number of channels")]
-    Normalisation,
-    /// A sample of another length.
-    #[error("a sample has {found} values, and the network takes {expected}")]
-    SampleLength {
-        /// Values of the sample.
-        found: usize,
-        /// Values of an input.
-        expected: usize,
-    },
-    /// A class that the network does not have.
-    #[error("there is no class {label}: the network has {classes}")]
-    NoSuchClass {
-        /// The label.
-        label: u16,
-        /// The network's classes.
-        classes: usize,
-    },
-    /// A sample with a value that is infinite or not a number.
-    #[error("a value of the sample is not a finite number")]
-    NotFinite,
-    /// The ring has no room.
-    #[error("the ring is full with {samples} samples: forget the oldest first")]
-    Full {
-        /// How many it holds.
-        samples: usize,
-    },
-    /// There is nothing to learn from.
-    #[error("there is no sample to learn from: label some first")]
-    NoSamples,
-    /// Tuning has stopped.
-    #[error("tuning has stopped: the loss on the held-out samples falls no more; restart it to go on")]
-    Stopped,
-    /// The loss of a step is no number; the best parameters are back if any were kept.
-    #[error("the loss is no longer a finite number: the parameters are the best so far")]
-    Diverged,
-    /// No best parameters are kept.
-    #[error("no parameters are kept to go back to")]
-    NothingKept,
-}
-
-/// Everything that the next step reads beside the parameters, the velocity, the best parameters and the ring.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct State {
-    /// The seed of noise, masks and replay.
-    pub seed: u64,
-    /// Steps so far: also the cursor of the replay.
-    pub step: u32,
-    /// The lowest loss on the held-out samples, in nats; infinite before the first look.
-    pub best_loss: f32,
-    /// The step after which it was found.
-    pub best_step: u32,
-    /// Looks in a row since then.
-    pub looks: u32,
-    /// Whether the parameters of the best look are kept in the lent memory.
-    pub kept: bool,
-    /// Whether tuning has stopped.
-    pub stopped: bool,
-}
-
-impl State {
-    /// Before a first look, at this step.
-    pub const fn first(seed: u64, step: u32) -> Self {
-        Self { seed, step, best_loss: f32::INFINITY, best_step: step, looks: 0, kept: false, stopped: false }
-    }
-}
-
-/// What the tuner saw in the held-out samples.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Look {
-    /// The mean loss, in nats.
-    pub loss: f32,
-    /// Samples of which the class was right.
-    pub right: u32,
-    /// Samples.
-    pub samples: u32,
-}
-
-/// What a step came to.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Step {
-    /// The number of the step, from 0.
-    pub step: u32,
-    /// The mean loss of its batch over the members, in nats.
-    pub loss: f32,
-    /// The look after it, when one was due.
-    pub look: Option<Look>,
-    /// Whether tuning stopped, and the best parameters are back.
-    pub stopped: bool,
-}
-
-/// Fine-tunes network `N`, computed in lanes `L`, on samples kept as `S`, in batches of `BATCH`.
-pub struct FineTuner<'a, N, L, S, const BATCH: usize> {
+/// Fine-tunes network `N`, computed in lanes `L`, on samples kept as `S`, in batches of `BATCH`. Without `RANK_ONE` it refuses noise of rank 1, and
+/// the code for it is not in the program.
+pub struct FineTuner<'a, N, L, S, const BATCH: usize, const RANK_ONE: bool = true> {
     parameters: &'a mut [f32],
-    gradient: &'a mut [f32],
     velocity: &'a mut [f32],
-    member: &'a mut [f32],
-    scales: &'a mut [f32],
     workspace: Workspace<'a>,
+    /// What nothing reads between two steps.
+    spare: &'a mut [f32],
     best: &'a mut [f32],
     ring: Ring<'a, S>,
     normalisation: Normalisation<'a>,
@@ -204,7 +84,7 @@ pub struct FineTuner<'a, N, L, S, const BATCH: usize> {
 /// Without a table: 1 KB less flash.
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
-impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S, BATCH> {
+impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize, const RANK_ONE: bool> FineTuner<'a, N, L, S, BATCH, RANK_ONE> {
     /// A tuner at its first step.
     ///
     /// # Errors
@@ -220,7 +100,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
     /// # Errors
     /// When the settings make no sense, or need more memory than is lent.
     pub fn resume(memory: Memory<'a, S>, normalisation: Normalisation<'a>, settings: Settings, state: State) -> Result<Self, TuneError> {
-        settings.check::<N>()?;
+        settings.check::<N>(RANK_ONE)?;
         if N::OUTPUTS > MOST_CLASSES {
             return Err(TuneError::TooManyClasses { classes: N::OUTPUTS });
         }
@@ -237,26 +117,20 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         }
         let lent = parameters.len();
         let Some(parameters) = parameters.get_mut(..N::PARAMS) else { return short(N::PARAMS, lent) };
-        let mut working = working;
-        let mut cut = |length: usize| {
-            let (first, rest) = core::mem::take(&mut working).split_at_mut_checked(length)?;
-            working = rest;
-            Some(first)
-        };
-        let parts = [cut(sizes.gradient), cut(sizes.velocity), cut(sizes.member), cut(sizes.scales), cut(sizes.activations)];
-        let [Some(gradient), Some(velocity), Some(member), Some(scales), Some(activations)] = parts else {
+        // The velocity is where it is whatever the settings, and the rest goes on to the end of what is lent, more than is needed or not.
+        if working_lent < sizes.sum() {
             return short(sizes.sum(), working_lent);
-        };
+        }
+        let Some((velocity, rest)) = working.split_at_mut_checked(sizes.velocity) else { return short(sizes.sum(), working_lent) };
+        let Some((activations, spare)) = rest.split_at_mut_checked(sizes.activations) else { return short(sizes.sum(), working_lent) };
         let Some(workspace) = Workspace::try_new::<N, Samples<L>>(BATCH, activations) else { return short(sizes.sum(), working_lent) };
         let kept = if best.is_empty() { 0 } else { trained };
         let best = best.get_mut(..kept).unwrap_or_default();
         Ok(Self {
             parameters,
-            gradient,
             velocity,
-            member,
-            scales,
             workspace,
+            spare,
             best,
             ring: Ring { values: samples, entries, elements: N::INPUT.len() },
             normalisation,
@@ -394,370 +268,4 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize> FineTuner<'a, N, L, S,
         self.velocity.fill(0.0);
         self.look();
     }
-
-    /// Brings the best parameters back, and forgets the velocity.
-    ///
-    /// # Errors
-    /// [`TuneError::NothingKept`].
-    pub fn roll_back(&mut self) -> Result<(), TuneError> {
-        if !self.state.kept {
-            return Err(TuneError::NothingKept);
-        }
-        let Self { parameters, best, settings, .. } = self;
-        settings.scope.ranges(const { &N::LEAVES }, |compact, first, length| copy(best, compact, parameters, first, length));
-        self.velocity.fill(0.0);
-        Ok(())
-    }
-
-    /// Looks at the held-out samples, if there are any, and draws the conclusions: keeps the parameters, or stops and rolls back.
-    fn look(&mut self) -> Option<Look> {
-        let look = self.evaluate()?;
-        if look.loss < self.state.best_loss {
-            self.state = State { best_loss: look.loss, best_step: self.state.step, looks: 0, ..self.state };
-            self.keep();
-        } else {
-            self.state.looks += 1;
-            if !look.loss.is_finite() || self.state.looks == self.settings.patience {
-                self.state.stopped = true;
-                let _ = self.roll_back();
-            }
-        }
-        Some(look)
-    }
-
-    /// Copies the parameters in scope to the lent memory for the best.
-    fn keep(&mut self) {
-        let Self { parameters, best, settings, state, .. } = self;
-        settings.scope.ranges(const { &N::LEAVES }, |compact, first, length| copy(parameters, first, best, compact, length));
-        state.kept = !best.is_empty();
-    }
-
-    /// The outputs for a raw sample, with the bits of any other way to infer; `None` when a slice has another length.
-    pub fn infer(&mut self, values: &[S], outputs: &mut [f32]) -> Option<()> {
-        if values.len() != N::INPUT.len() || outputs.len() != N::OUTPUTS {
-            return None;
-        }
-        let column = element::<L, 1>();
-        let to = self.workspace.tape.iter_mut().step_by(column.max(1));
-        self.normalisation.write(N::INPUT.height * N::INPUT.width, values, to);
-        infer::<N, L>(self.parameters, &mut self.workspace, outputs)
-    }
-
-    /// Memory that nothing reads between two steps, the room of a member: all parameters of the network, or nothing without a population.
-    pub fn spare(&mut self) -> &mut [f32] {
-        self.member
-    }
-
-    /// The outputs for an input, which is not normalised, of the network with the parameters in [`FineTuner::spare`]; `None` without that
-    /// memory.
-    pub fn infer_spare(&mut self, input: impl Iterator<Item = f32>, outputs: &mut [f32]) -> Option<()> {
-        let column = element::<L, 1>();
-        let to = self.workspace.tape.iter_mut().step_by(column.max(1)).take(N::INPUT.len());
-        to.zip(input).for_each(|(to, value)| *to = value);
-        infer::<N, L>(self.member, &mut self.workspace, outputs)
-    }
-
-    /// Takes the parameters in [`FineTuner::spare`] for its own and begins anew; `None` without that memory.
-    pub fn adopt_spare(&mut self) -> Option<()> {
-        self.parameters.iter_mut().zip(self.member.get(..N::PARAMS)?).for_each(|(to, &from)| *to = from);
-        self.begin(self.state.seed);
-        Some(())
-    }
-
-    /// The mean loss on the held-out samples and how many are right; `None` when none is held out.
-    pub fn evaluate(&mut self) -> Option<Look> {
-        self.score(|entry| entry.held_out)
-    }
-
-    /// The mean loss on the samples of which this is true, and how many are right; `None` when there is none.
-    pub fn score(&mut self, of: impl Fn(&Entry) -> bool) -> Option<Look> {
-        let (mut sum, mut right, mut samples) = (0.0, 0, 0);
-        loop {
-            let mut labels = [0; BATCH];
-            let mut count = 0;
-            let entries = self.ring.those(&of).skip(samples as usize).take(BATCH);
-            for ((n, entry), label) in entries.enumerate().zip(&mut labels) {
-                write_sample::<N, L, S, BATCH>(&self.ring, &self.normalisation, entry, n, self.workspace.tape);
-                *label = entry.label;
-                count = n + 1;
-            }
-            if count == 0 {
-                break;
-            }
-            let pass = Pass { samples: count, ..Pass::infer(BATCH, columns::<L, BATCH>()) };
-            let Workspace { tape, buffers, scratch, .. } = &mut self.workspace;
-            let tape = cut(tape, tape_len::<N, L, BATCH>())?;
-            let scratch = cut(scratch, scratch_len::<N, L, BATCH>())?;
-            forward::<N, L>(&pass, self.parameters.get(..N::PARAMS)?, tape, scratch);
-            let y = outputs::<N, L, BATCH>(tape)?;
-            let dy = cut(buffers.dy, N::OUTPUTS * element::<L, BATCH>())?;
-            let sums = cross_entropy::<Samples<L>>(&pass, N::OUTPUTS, BATCH, 0.0, Targets::Classes(&labels), y, dy);
-            sum += sums[0];
-            for (n, &label) in labels.iter().enumerate().take(count) {
-                right += u32::from(most_probable(y, n, element::<L, BATCH>()) == label);
-            }
-            samples += count as u32;
-        }
-        (samples > 0).then(|| Look { loss: sum / samples as f32, right, samples })
-    }
-
-    /// The population gradient of the batch of this step, and the update; returns the mean loss, or `None` if it is no number: then
-    /// the parameters are as they were.
-    fn learn(&mut self, census: &Census, labels: &mut [u16; BATCH]) -> Option<f32> {
-        let Population { members, noise, .. } = self.settings.population;
-        let descends = const { BATCH == 1 && <Samples<L> as Form>::COLUMN == 1 && N::DESCENDS };
-        if descends && self.settings.needs().descends::<N, L, BATCH>() {
-            return self.descend(census, labels);
-        }
-        if members > 0 {
-            let scales = cut(self.scales, N::FILTERS)?;
-            noise.scales::<N, L>(self.parameters, scales);
-            silence::<N>(self.settings.scope, scales);
-        }
-        let count = members.max(1);
-        let mut total = 0.0;
-        for number in 0..count {
-            if members > 0 {
-                let (pair, second) = self.settings.population.place(number);
-                let (parameters, member) = (self.parameters.get(..N::PARAMS)?, cut(self.member, N::PARAMS)?);
-                if second {
-                    mirror::<L>(parameters, member);
-                } else {
-                    let stream = self.settings.population.stream(self.state.seed, self.state.step, pair);
-                    perturb::<N, L>(noise.distribution, &stream, parameters, self.scales.get(..N::FILTERS)?, member);
-                }
-            }
-            if number == 0 || N::OVERWRITES_INPUT {
-                self.gather(census, labels);
-            }
-            total += self.pass(number, labels)?;
-        }
-        let mean = 1.0 / count as f32;
-        if members > 0 {
-            L::scale(mean, self.gradient);
-        }
-        self.update();
-        Some(total * mean)
-    }
-
-    /// Writes the samples of this step to the tape.
-    #[inline(always)]
-    fn gather(&mut self, census: &Census, labels: &mut [u16; BATCH]) {
-        let first = self.state.step.wrapping_mul(BATCH as u32);
-        for (n, label) in labels.iter_mut().enumerate() {
-            let place = first.wrapping_add(n as u32);
-            let Some(entry) = self.ring.replayed(self.state.seed, place, census) else { continue };
-            *label = entry.label;
-            write_sample::<N, L, S, BATCH>(&self.ring, &self.normalisation, entry, n, self.workspace.tape);
-        }
-    }
-
-    /// A pass for learning.
-    #[inline(always)]
-    fn training(&self, number: u32) -> Pass<'static> {
-        let draw: Draw = self.settings.population.draw(self.state.seed, self.state.step, number, 0);
-        let scope = self.settings.scope;
-        Pass { mode: Mode::Tune(draw), adds: number > 0, scope, ..Pass::infer(BATCH, columns::<L, BATCH>()) }
-    }
-
-    /// Forward and backward of one member over the batch on the tape: its mean loss.
-    #[inline(always)]
-    fn pass(&mut self, number: u32, labels: &[u16; BATCH]) -> Option<f32> {
-        let pass = self.training(number);
-        let weights =
-            if self.settings.population.members > 0 { self.member.get(..N::PARAMS)? } else { self.parameters.get(..N::PARAMS)? };
-        let Workspace { tape, buffers, scratch, .. } = &mut self.workspace;
-        let tape = cut(tape, tape_len::<N, L, BATCH>())?;
-        let scratch = cut(scratch, scratch_len::<N, L, BATCH>())?;
-        let mut buffers =
-            Buffers { dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?, dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())? };
-        forward::<N, L>(&pass, weights, tape, scratch);
-        let y = outputs::<N, L, BATCH>(tape)?;
-        let sums = cross_entropy::<Samples<L>>(&pass, N::OUTPUTS, BATCH, 0.0, Targets::Classes(labels), y, buffers.dy);
-        if !sums[0].is_finite() {
-            return None;
-        }
-        backward::<N, L>(&pass, weights, tape, &mut buffers, scratch, self.gradient);
-        Some(sums[0] / BATCH as f32)
-    }
-
-    /// A plain step for one sample, taken at once.
-    #[inline(always)]
-    fn descend(&mut self, census: &Census, labels: &mut [u16; BATCH]) -> Option<f32> {
-        self.gather(census, labels);
-        let pass = self.training(0);
-        let Workspace { tape, buffers, scratch, .. } = &mut self.workspace;
-        let parameters = cut(self.parameters, N::PARAMS)?;
-        let tape = cut(tape, tape_len::<N, L, BATCH>())?;
-        let scratch = cut(scratch, scratch_len::<N, L, BATCH>())?;
-        let mut buffers =
-            Buffers { dy: cut(buffers.dy, N::WIDTH * element::<L, BATCH>())?, dx: cut(buffers.dx, N::WIDTH * element::<L, BATCH>())? };
-        plain_step::<N, L>(&pass, self.settings.rate, parameters, tape, &mut buffers, scratch, labels)
-    }
-
-    /// One step of the optimiser, over the parameters in scope; running statistics are none of its business.
-    fn update(&mut self) {
-        let Settings { rate, momentum, weight_decay, scope, .. } = self.settings;
-        let sgd = Sgd { momentum, nesterov: false, weight_decay };
-        let Self { gradient, velocity, parameters, .. } = self;
-        scope.ranges(const { &N::LEAVES }, |compact, first, length| {
-            let velocity = if momentum == 0.0 { Some(&mut [][..]) } else { piece_mut(velocity, compact, length) };
-            let lent = (piece(gradient, compact, length), velocity, piece_mut(parameters, first, length));
-            if let (Some(gradient), Some(velocity), Some(parameters)) = lent {
-                if momentum != 0.0 && weight_decay == 0.0 {
-                    L::step(-rate, momentum, gradient, velocity, parameters);
-                } else {
-                    sgd.step::<L>(rate, gradient, velocity, parameters);
-                }
-            }
-        });
-    }
-}
-
-/// Forward, backward and step for the sample on the tape, without a gradient in memory: its loss, or `None`, and no step, when that is no
-/// number. [`FineTuner::step`] does this where it can; it is here for who has samples and order of their own.
-///
-/// # Panics
-/// When a slice is too short, or there is not one number in `L` and one label.
-#[inline(always)]
-pub fn plain_step<N: Network, L: Lane>(
-    pass: &Pass,
-    rate: f32,
-    parameters: &mut [f32],
-    tape: &mut [f32],
-    buffers: &mut Buffers,
-    scratch: &mut [f32],
-    label: &[u16],
-) -> Option<f32> {
-    N::forward::<Samples<L>>(pass, parameters, tape, scratch);
-    let y = piece(tape, N::TAPE - N::OUTPUTS, N::OUTPUTS)?;
-    let [loss, ..] = cross_entropy::<Samples<L>>(pass, N::OUTPUTS, 1, 0.0, Targets::Classes(label), y, buffers.dy);
-    if !loss.is_finite() {
-        return None;
-    }
-    N::descend::<Samples<L>>(pass, -rate, parameters, tape, buffers, scratch);
-    Some(loss)
-}
-
-/// The outputs for the sample on a tape of one, one behind the other.
-fn infer<N: Network, L: Lane>(parameters: &[f32], workspace: &mut Workspace, to: &mut [f32]) -> Option<()> {
-    let parameters = parameters.get(..N::PARAMS)?;
-    let tape = cut(workspace.tape, tape_len::<N, L, 1>())?;
-    forward::<N, L>(&Pass::infer(1, columns::<L, 1>()), parameters, tape, cut(workspace.scratch, scratch_len::<N, L, 1>())?);
-    let y = outputs::<N, L, 1>(tape)?.iter().step_by(element::<L, 1>().max(1));
-    to.iter_mut().zip(y).for_each(|(to, &y)| *to = y);
-    Some(())
-}
-
-// The passes once for all sizes of a batch on a desktop; with everything known to the compiler on a device.
-
-#[cfg_attr(not(target_os = "none"), inline(never))]
-#[cfg_attr(target_os = "none", inline(always))]
-fn forward<N: Network, L: Lane>(pass: &Pass, parameters: &[f32], tape: &mut [f32], scratch: &mut [f32]) {
-    N::forward::<Samples<L>>(pass, parameters, tape, scratch);
-}
-
-#[cfg_attr(not(target_os = "none"), inline(never))]
-#[cfg_attr(target_os = "none", inline(always))]
-fn backward<N: Network, L: Lane>(
-    pass: &Pass,
-    parameters: &[f32],
-    tape: &[f32],
-    buffers: &mut Buffers,
-    scratch: &mut [f32],
-    gradient: &mut [f32],
-) {
-    N::backward::<Samples<L>>(pass, parameters, tape, buffers, scratch, gradient);
-}
-
-/// Columns of a batch.
-const fn columns<L: Lane, const BATCH: usize>() -> usize {
-    BATCH.div_ceil(<Samples<L> as Form>::SAMPLES)
-}
-
-/// Numbers for each element of an activation.
-const fn element<L: Lane, const BATCH: usize>() -> usize {
-    columns::<L, BATCH>() * <Samples<L> as Form>::COLUMN
-}
-
-const fn tape_len<N: Network, L: Lane, const BATCH: usize>() -> usize {
-    N::TAPE * element::<L, BATCH>()
-}
-
-const fn scratch_len<N: Network, L: Lane, const BATCH: usize>() -> usize {
-    (N::SCRATCH + if <Samples<L> as Form>::COLUMN > 1 { N::TRANSPOSED } else { 0 }) * element::<L, BATCH>()
-}
-
-// The lent slices have been measured when the tuner was made. They are cut to constant lengths again where they are used, so that the
-// compiler knows the lengths and leaves no panic in the machine code.
-
-#[inline(always)]
-fn cut(slice: &mut [f32], length: usize) -> Option<&mut [f32]> {
-    slice.get_mut(..length)
-}
-
-#[inline(always)]
-fn piece(slice: &[f32], first: usize, length: usize) -> Option<&[f32]> {
-    slice.get(first..)?.get(..length)
-}
-
-#[inline(always)]
-fn piece_mut(slice: &mut [f32], first: usize, length: usize) -> Option<&mut [f32]> {
-    slice.get_mut(first..)?.get_mut(..length)
-}
-
-fn copy(from: &[f32], from_first: usize, to: &mut [f32], to_first: usize, length: usize) {
-    let from = from.iter().skip(from_first).take(length);
-    to.iter_mut().skip(to_first).zip(from).for_each(|(to, from)| *to = *from);
-}
-
-/// The outputs at the end of a tape.
-#[inline(always)]
-fn outputs<N: Network, L: Lane, const BATCH: usize>(tape: &[f32]) -> Option<&[f32]> {
-    piece(tape, (N::TAPE - N::OUTPUTS) * element::<L, BATCH>(), N::OUTPUTS * element::<L, BATCH>())
-}
-
-/// The first of the largest outputs of sample `n`.
-fn most_probable(y: &[f32], n: usize, element: usize) -> u16 {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (class, &output) in y.iter().skip(n).step_by(element.max(1)).enumerate() {
-        if output > best.1 {
-            best = (class as u16, output);
-        }
-    }
-    best.0
-}
-
-/// Writes a normalised sample into column `n` of the tape's input.
-#[inline(always)]
-fn write_sample<N: Network, L: Lane, S: Raw, const BATCH: usize>(
-    ring: &Ring<S>,
-    normalisation: &Normalisation,
-    entry: Entry,
-    n: usize,
-    tape: &mut [f32],
-) {
-    let places = N::INPUT.height * N::INPUT.width;
-    let element = element::<L, BATCH>();
-    let to = tape.iter_mut().skip(n).step_by(element.max(1));
-    normalisation.write(places, ring.values(entry), to);
-}
-
-/// Takes the noise from the filters that are not in scope.
-fn silence<N: Network>(scope: Scope, scales: &mut [f32]) {
-    if scope == Scope::EVERYTHING {
-        return;
-    }
-    let mut next = 0;
-    N::segments(&mut |segment| {
-        if segment.kind == SegmentKind::Weight {
-            let mut trained = false;
-            scope.layers(const { &N::LEAVES }, |first, length| trained |= (first..first + length).contains(&segment.offset));
-            let of_segment = scales.iter_mut().skip(next).take(segment.filters);
-            if !trained {
-                of_segment.for_each(|scale| *scale = 0.0);
-            }
-            next += segment.filters;
-        }
-    });
 }

@@ -49,13 +49,17 @@ impl Settings {
         Needs {
             scope: self.scope,
             momentum: self.momentum != 0.0,
-            population: self.population.members > 0,
+            member: match self.population {
+                Population { members: 0, .. } => Member::None,
+                Population { noise: Noise { distribution: Distribution::RankOne, .. }, .. } => Member::Factors,
+                _ => Member::Weights,
+            },
             decay: self.weight_decay != 0.0,
         }
     }
 
-    /// Whether every number makes sense.
-    pub(super) fn check<N: Network>(&self) -> Result<(), TuneError> {
+    /// Whether every number makes sense, for a tuner with rank-1 noise or without.
+    pub(super) fn check<N: Network>(&self, rank_one: bool) -> Result<(), TuneError> {
         let finite_and_not_negative = |number: f32| number.is_finite() && number >= 0.0;
         let sound = finite_and_not_negative(self.rate)
             && (0.0..1.0).contains(&self.momentum)
@@ -66,9 +70,18 @@ impl Settings {
             return Err(TuneError::Settings);
         }
         let Population { noise, batch, schedule, combine, .. } = &self.population;
-        let is_usual = noise.is_plain() && *batch == BatchMode::Shared && *schedule == RhoSchedule::CONSTANT && *combine == Combine::Mean;
+        let is_usual =
+            noise.is_of_filters() && *batch == BatchMode::Shared && *schedule == RhoSchedule::CONSTANT && *combine == Combine::Mean;
         if !is_usual {
             return Err(TuneError::Population);
+        }
+        if self.needs().member == Member::Factors {
+            if !rank_one {
+                return Err(TuneError::NoRankOne);
+            }
+            if !noise.is_factored::<N>() {
+                return Err(TuneError::Unfactored);
+            }
         }
         if self.scope.len(&N::LEAVES) == 0 {
             return Err(TuneError::EmptyScope);
@@ -84,10 +97,21 @@ pub struct Needs {
     pub scope: Scope,
     /// Whether there is momentum.
     pub momentum: bool,
-    /// Whether there is a population; its size does not matter.
-    pub population: bool,
+    /// What the members of the population are made of; how many there are does not matter.
+    pub member: Member,
     /// Whether there is weight decay.
     pub decay: bool,
+}
+
+/// What a member of the population is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Member {
+    /// There is none: plain gradient descent.
+    None,
+    /// Weights of its own.
+    Weights,
+    /// The factors of its rank-1 noise ([`crate::perturbation::rank_one`]): it runs on the central parameters.
+    Factors,
 }
 
 /// Numbers in each part of a tuner's working memory.
@@ -97,7 +121,7 @@ pub struct Sizes {
     pub gradient: usize,
     /// Their velocity.
     pub velocity: usize,
-    /// One noisy copy of the network.
+    /// One noisy copy of the network, or the factors of its noise.
     pub member: usize,
     /// The noise scale of each filter.
     pub scales: usize,
@@ -120,14 +144,23 @@ impl Needs {
         Sizes {
             gradient: if self.descends::<N, L, BATCH>() { 0 } else { trained },
             velocity: if self.momentum { trained } else { 0 },
-            member: if self.population { N::PARAMS } else { 0 },
-            scales: if self.population { N::FILTERS } else { 0 },
+            member: match self.member {
+                Member::None => 0,
+                Member::Weights => N::PARAMS,
+                Member::Factors => N::FACTORS,
+            },
+            scales: if matches!(self.member, Member::None) { 0 } else { N::FILTERS },
             activations: Workspace::len::<N, Samples<L>>(BATCH),
         }
     }
 
     /// Whether a step needs no gradient in memory: one sample, one number at a time, nothing but the gradient in the step.
     pub(super) const fn descends<N: Network, L: Lane, const BATCH: usize>(&self) -> bool {
-        BATCH == 1 && <Samples<L> as Form>::COLUMN == 1 && N::DESCENDS && !self.momentum && !self.population && !self.decay
+        BATCH == 1
+            && <Samples<L> as Form>::COLUMN == 1
+            && N::DESCENDS
+            && !self.momentum
+            && matches!(self.member, Member::None)
+            && !self.decay
     }
 }

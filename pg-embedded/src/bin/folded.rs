@@ -45,7 +45,7 @@ fn run<N: Network>(name: &str, stored: &[f32], parameters: &mut [f32], tape: &mu
     N::load(Floats::new(stored), parameters);
     let window = tape[..N::INPUT.len()].iter_mut().zip((0u32..).map(|i| i * 37 % 101));
     window.for_each(|(x, i)| *x = i as f32 / 50.0 - 1.0);
-    let ((), ticks) = stopwatch.ticks(|| N::forward::<Samples<Fpu>>(&Pass::infer(1, 1), parameters, tape, scratch));
+    let ((), ticks) = stopwatch.ticks(|| N::forward::<Samples<Fpu, false>>(&Pass::infer(1, 1), parameters, tape, scratch));
     let ram = size_of::<f32>() * (N::PARAMS + N::TAPE + N::SCRATCH);
     let mut line = Line::new("inference").word(name).word("macs").number(N::MACS as u32).word("ram").number(ram as u32);
     if let Some(ticks) = ticks {

@@ -12,7 +12,10 @@ fn main() -> ! {
     use pg_core::tuner::Settings;
     use pg_core::tuner::{Entry, FineTuner, Memory};
     use pg_core::{Network, normalisation::Normalisation};
-    use pg_embedded::tuning::{BATCH, Net, Tuner};
+    use pg_embedded::{
+        Fpu,
+        tuning::{BATCH, Net},
+    };
     use static_cell::ConstStaticCell;
 
     static PARAMETERS: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
@@ -40,7 +43,8 @@ fn main() -> ! {
         entries: entries.as_mut_view(),
         best: black_box(best),
     };
-    let tuner: Result<Tuner, _> = FineTuner::<Net, _, _, BATCH>::new(memory, normalisation, black_box(Settings::DEFAULT), black_box(1));
+    // With the code for noise of rank 1, which `tune` leaves out.
+    let tuner = FineTuner::<Net, Fpu, u8, BATCH, true>::new(memory, normalisation, black_box(Settings::DEFAULT), black_box(1));
     let Ok(mut tuner) = tuner else { pg_embedded::console::end(false) };
     loop {
         black_box(tuner.label(black_box(&[0; 64]), black_box(3))).ok();

@@ -22,6 +22,8 @@ use pg_embedded::{
 use static_cell::ConstStaticCell;
 
 type Net = zoo::Mlp64x32x10;
+/// Passes that know no noise.
+type Plain = Samples<Fpu, false>;
 type Small = Sequential<Vector<4>, (Dense<16>, Relu, Dense<3>)>;
 
 static MODEL: &[u8] = include_bytes!(env!("PG_MODEL"));
@@ -32,8 +34,13 @@ const BATCH: usize = 8;
 const PLAIN: Settings = Settings { population: Population::NONE, momentum: 0.0, rate: 0.01, look_every: 1 << 30, ..Settings::DEFAULT };
 const MOMENTUM: Settings = Settings { momentum: 0.9, ..PLAIN };
 const POPULATION: Settings = Settings { population: Settings::DEFAULT.population, ..MOMENTUM };
-const GAUSSIAN: Settings =
-    Settings { population: Population { noise: Noise::new(POPULATION.population.noise.rho), ..POPULATION.population }, ..MOMENTUM };
+const GAUSSIAN: Settings = with_noise(Distribution::Gaussian);
+const RANK_ONE: Settings = with_noise(Distribution::RankOne);
+
+const fn with_noise(distribution: Distribution) -> Settings {
+    let Settings { population, .. } = POPULATION;
+    Settings { population: Population { noise: Noise { distribution, ..population.noise }, ..population }, ..MOMENTUM }
+}
 
 /// A board with little RAM only takes plain steps.
 const ROOMY: bool = BOARD.ram.bytes >= 60 << 10;
@@ -67,20 +74,21 @@ fn main() -> ! {
     let mut stopwatch = Stopwatch::start();
     let inference = stopwatch.ticks(|| {
         let (tape, scratch) = lent.working[..Net::TAPE + Net::SCRATCH].split_at_mut(Net::TAPE);
-        Net::forward::<Samples<Fpu>>(&Pass::infer(1, 1), lent.parameters, tape, scratch);
+        Net::forward::<Plain>(&Pass::infer(1, 1), lent.parameters, tape, scratch);
     });
     report("forward-64-32-10", 1, inference.1);
     kernel::<Net>("kernel-64-32-10", &normalisation, &mut lent, &mut stopwatch);
-    steps::<Net, 1>("plain-64-32-10", PLAIN, normalisation, &mut lent, &mut stopwatch);
+    steps::<Net, 1, false>("plain-64-32-10", PLAIN, normalisation, &mut lent, &mut stopwatch);
     if ROOMY {
-        steps::<Net, BATCH>("momentum-64-32-10", MOMENTUM, normalisation, &mut lent, &mut stopwatch);
-        steps::<Net, BATCH>("population-64-32-10", POPULATION, normalisation, &mut lent, &mut stopwatch);
-        steps::<Net, BATCH>("gaussian-64-32-10", GAUSSIAN, normalisation, &mut lent, &mut stopwatch);
+        steps::<Net, BATCH, false>("momentum-64-32-10", MOMENTUM, normalisation, &mut lent, &mut stopwatch);
+        steps::<Net, BATCH, false>("population-64-32-10", POPULATION, normalisation, &mut lent, &mut stopwatch);
+        steps::<Net, BATCH, false>("gaussian-64-32-10", GAUSSIAN, normalisation, &mut lent, &mut stopwatch);
+        steps::<Net, BATCH, true>("rank1-64-32-10", RANK_ONE, normalisation, &mut lent, &mut stopwatch);
         pieces(&mut lent, &mut stopwatch);
     }
     lent.parameters[..Small::PARAMS].fill(0.1);
     kernel::<Small>("kernel-4-16-3", &Normalisation::NONE, &mut lent, &mut stopwatch);
-    steps::<Small, 1>("plain-4-16-3", PLAIN, Normalisation::NONE, &mut lent, &mut stopwatch);
+    steps::<Small, 1, false>("plain-4-16-3", PLAIN, Normalisation::NONE, &mut lent, &mut stopwatch);
     console::end(true)
 }
 
@@ -89,8 +97,8 @@ fn main() -> ! {
 fn kernel<N: Network>(name: &str, normalisation: &Normalisation, lent: &mut Lent, stopwatch: &mut Stopwatch) {
     let parameters = &mut lent.parameters[..N::PARAMS];
     let (tape, rest) = lent.working.split_at_mut(N::TAPE);
-    let (dy, rest) = rest.split_at_mut(N::WIDTH);
-    let (dx, scratch) = rest.split_at_mut(N::WIDTH);
+    let (dy, rest) = rest.split_at_mut(N::WIDTHS[0]);
+    let (dx, scratch) = rest.split_at_mut(N::WIDTHS[1]);
     let (mut ticks, mut sum) = (Some(0), 0.0);
     for sample in DIGITS.chunks_exact(65).take(SAMPLES) {
         let first = (64 - N::INPUT.len()) / 2;
@@ -108,7 +116,7 @@ fn kernel<N: Network>(name: &str, normalisation: &Normalisation, lent: &mut Lent
 
 /// `count NAME per N ticks T`: 32 samples' steps, and how many samples (times members) they are.
 #[inline(never)]
-fn steps<N: Network, const BATCH: usize>(
+fn steps<N: Network, const BATCH: usize, const RANK_ONE: bool>(
     name: &str,
     settings: Settings,
     normalisation: Normalisation,
@@ -119,7 +127,7 @@ fn steps<N: Network, const BATCH: usize>(
     lent.entries.clear();
     let Lent { parameters, working, values, entries } = lent;
     let memory = Memory { parameters, working, samples: values, entries: entries.as_mut_view(), best: &mut [] };
-    let mut tuner = match FineTuner::<N, Fpu, u8, BATCH>::new(memory, normalisation, settings, 1) {
+    let mut tuner = match FineTuner::<N, Fpu, u8, BATCH, RANK_ONE>::new(memory, normalisation, settings, 1) {
         Ok(tuner) => tuner,
         Err(error) => {
             console::report(&error);
@@ -163,6 +171,9 @@ fn pieces(lent: &mut Lent, stopwatch: &mut Stopwatch) {
     };
     report("rademacher-member", weights, perturb(Distribution::Rademacher));
     report("gaussian-member", weights, perturb(Distribution::Gaussian));
+    let factors = Noise { distribution: Distribution::RankOne, ..population.noise };
+    let factors = stopwatch.ticks(|| factors.factors::<Net, Fpu>(&stream, scales, false, 1, &mut member[..Net::FACTORS]));
+    report("rank1-member", Net::FACTORS as u32, factors.1);
     report("mirrored-member", weights, stopwatch.ticks(|| mirror::<Fpu>(parameters, member)).1);
     report("update", 1, stopwatch.ticks(|| Fpu::step(-0.01, 0.9, gradient, &mut velocity[..Net::PARAMS], parameters)).1);
 }
@@ -172,13 +183,13 @@ fn pieces(lent: &mut Lent, stopwatch: &mut Stopwatch) {
 fn passes(parameters: &[f32], gradient: &mut [f32], memory: &mut [f32], stopwatch: &mut Stopwatch) {
     let (inputs, memory) = memory.split_at_mut(BATCH * Net::INPUT.len());
     let inputs = &*inputs;
-    let mut workspace = Workspace::new::<Net, Samples<Fpu>>(BATCH, memory);
+    let mut workspace = Workspace::new::<Net, Plain>(BATCH, memory);
     let loss = Loss::CrossEntropy { label_smoothing: 0.0 };
     let batch = Batch { inputs, targets: Targets::Classes(&[0; BATCH]), samples: BATCH };
     let cohort = Cohort { count: 1, draw: Population::NONE.draw(1, 0, 0, 0), factors: None };
     let (_, ticks) = stopwatch.ticks(|| {
-        forward::<Net, Samples<Fpu>>(&loss, cohort, parameters, &batch, BATCH, true, &mut workspace);
-        backward::<Net, Samples<Fpu>>(cohort, parameters, &batch, false, &mut workspace, gradient);
+        forward::<Net, Plain>(&loss, cohort, parameters, &batch, BATCH, true, &mut workspace);
+        backward::<Net, Plain>(cohort, parameters, &batch, false, &mut workspace, gradient);
     });
     report("pass-64-32-10", BATCH as u32, ticks);
 }

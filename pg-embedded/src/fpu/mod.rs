@@ -198,6 +198,16 @@ impl Lane for Fpu {
     }
     #[cfg(all(target_os = "none", target_abi = "eabihf"))]
     #[inline(always)]
+    fn multiply_add_row(a: &[f32], b: &[f32], b_step: usize, sums: &mut [Self; 8]) {
+        rows::multiply_add_row(a, b, b_step, sums);
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
+    fn add_multiples(a: &[f32], u: &[Self; 8], step: usize, to: &mut [f32]) {
+        rows::add_multiples(a, u, step, to);
+    }
+    #[cfg(all(target_os = "none", target_abi = "eabihf"))]
+    #[inline(always)]
     fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) {
         let [first, second] = to;
         let done = rows::multiply_eights(a, x, adds, [&mut *first, &mut *second]);

@@ -153,6 +153,177 @@ pub(super) fn multiply_add_tile(a: [&[f32]; 2], a_step: usize, b: &[f32], b_step
     }
 }
 
+/// `pg_core::Lane::multiply_add_row`: eight sums in registers, four terms of each in a round where they lie side by side.
+#[inline(always)]
+pub(super) fn multiply_add_row(a: &[f32], b: &[f32], b_step: usize, sums: &mut [Fpu; BLOCK]) {
+    let depth = a.len();
+    if depth == 0 {
+        return;
+    }
+    if b.len() < (depth - 1) * b_step + BLOCK {
+        too_short();
+        return;
+    }
+    let (mut a, mut b) = (a.as_ptr(), b.as_ptr());
+    let fours = if b_step == BLOCK { depth / 4 } else { 0 };
+    if fours > 0 {
+        // SAFETY: reads 4·fours numbers of a and 8 times as many of b, which are there as was just found. Nothing is written to memory, the
+        // stack is not used, every register is named.
+        unsafe {
+            core::arch::asm!(
+            "2:",
+            "vldmia {a}!, {{s24-s27}}",
+            "vldmia {b}!, {{s16-s23}}",
+            "vfma.f32 s0, s24, s16",
+            "vfma.f32 s1, s24, s17",
+            "vfma.f32 s2, s24, s18",
+            "vfma.f32 s3, s24, s19",
+            "vfma.f32 s4, s24, s20",
+            "vfma.f32 s5, s24, s21",
+            "vfma.f32 s6, s24, s22",
+            "vfma.f32 s7, s24, s23",
+            "vldmia {b}!, {{s16-s23}}",
+            "vfma.f32 s0, s25, s16",
+            "vfma.f32 s1, s25, s17",
+            "vfma.f32 s2, s25, s18",
+            "vfma.f32 s3, s25, s19",
+            "vfma.f32 s4, s25, s20",
+            "vfma.f32 s5, s25, s21",
+            "vfma.f32 s6, s25, s22",
+            "vfma.f32 s7, s25, s23",
+            "vldmia {b}!, {{s16-s23}}",
+            "vfma.f32 s0, s26, s16",
+            "vfma.f32 s1, s26, s17",
+            "vfma.f32 s2, s26, s18",
+            "vfma.f32 s3, s26, s19",
+            "vfma.f32 s4, s26, s20",
+            "vfma.f32 s5, s26, s21",
+            "vfma.f32 s6, s26, s22",
+            "vfma.f32 s7, s26, s23",
+            "vldmia {b}!, {{s16-s23}}",
+            "vfma.f32 s0, s27, s16",
+            "vfma.f32 s1, s27, s17",
+            "vfma.f32 s2, s27, s18",
+            "vfma.f32 s3, s27, s19",
+            "vfma.f32 s4, s27, s20",
+            "vfma.f32 s5, s27, s21",
+            "vfma.f32 s6, s27, s22",
+            "vfma.f32 s7, s27, s23",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            a = inout(reg) a, b = inout(reg) b, n = inout(reg) fours => _,
+            inout("s0") sums[0].0, inout("s1") sums[1].0, inout("s2") sums[2].0, inout("s3") sums[3].0, inout("s4") sums[4].0, inout("s5") sums[5].0, inout("s6") sums[6].0, inout("s7") sums[7].0,
+            out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _,
+            options(readonly, nostack)
+            );
+        }
+    }
+    let rest = depth - 4 * fours;
+    if rest > 0 {
+        // SAFETY: reads the rest of a, and eight numbers of b for each, b_step apart, the last of which is there as was found. Nothing is
+        // written to memory, the stack is not used, every register is named.
+        unsafe {
+            core::arch::asm!(
+            "2:",
+            "vldmia {a}!, {{s24}}",
+            "vldmia {b}, {{s16-s23}}",
+            "add {b}, {b}, {bs}",
+            "vfma.f32 s0, s24, s16",
+            "vfma.f32 s1, s24, s17",
+            "vfma.f32 s2, s24, s18",
+            "vfma.f32 s3, s24, s19",
+            "vfma.f32 s4, s24, s20",
+            "vfma.f32 s5, s24, s21",
+            "vfma.f32 s6, s24, s22",
+            "vfma.f32 s7, s24, s23",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            a = inout(reg) a => _, b = inout(reg) b => _, n = inout(reg) rest => _, bs = in(reg) 4 * b_step,
+            inout("s0") sums[0].0, inout("s1") sums[1].0, inout("s2") sums[2].0, inout("s3") sums[3].0, inout("s4") sums[4].0, inout("s5") sums[5].0, inout("s6") sums[6].0, inout("s7") sums[7].0,
+            out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _,
+            options(readonly, nostack)
+            );
+        }
+    }
+}
+
+/// `pg_core::Lane::add_multiples`, two rows in a round where they lie side by side.
+#[inline(always)]
+pub(super) fn add_multiples(a: &[f32], u: &[Fpu; BLOCK], step: usize, to: &mut [f32]) {
+    let rows = a.len();
+    if rows == 0 {
+        return;
+    }
+    if to.len() < (rows - 1) * step + BLOCK {
+        too_short();
+        return;
+    }
+    let (mut a, mut to) = (a.as_ptr(), to.as_mut_ptr());
+    let twos = if step == BLOCK { rows / 2 } else { 0 };
+    if twos > 0 {
+        // SAFETY: reads 2·twos numbers of a, and reads and writes 8 times as many of `to`, which are there as was just found. The stack is not
+        // used, every register is named.
+        unsafe {
+            core::arch::asm!(
+            "2:",
+            "vldmia {a}!, {{s8-s9}}",
+            "vldmia {to}, {{s16-s31}}",
+            "vfma.f32 s16, s8, s0",
+            "vfma.f32 s17, s8, s1",
+            "vfma.f32 s18, s8, s2",
+            "vfma.f32 s19, s8, s3",
+            "vfma.f32 s20, s8, s4",
+            "vfma.f32 s21, s8, s5",
+            "vfma.f32 s22, s8, s6",
+            "vfma.f32 s23, s8, s7",
+            "vfma.f32 s24, s9, s0",
+            "vfma.f32 s25, s9, s1",
+            "vfma.f32 s26, s9, s2",
+            "vfma.f32 s27, s9, s3",
+            "vfma.f32 s28, s9, s4",
+            "vfma.f32 s29, s9, s5",
+            "vfma.f32 s30, s9, s6",
+            "vfma.f32 s31, s9, s7",
+            "vstmia {to}!, {{s16-s31}}",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            a = inout(reg) a, to = inout(reg) to, n = inout(reg) twos => _,
+            in("s0") u[0].0, in("s1") u[1].0, in("s2") u[2].0, in("s3") u[3].0, in("s4") u[4].0, in("s5") u[5].0, in("s6") u[6].0, in("s7") u[7].0,
+            out("s8") _, out("s9") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _, out("s24") _, out("s25") _, out("s26") _, out("s27") _, out("s28") _, out("s29") _, out("s30") _, out("s31") _,
+            options(nostack)
+            );
+        }
+    }
+    let rest = rows - 2 * twos;
+    if rest > 0 {
+        // SAFETY: reads the rest of a, and reads and writes eight numbers of `to` for each, `step` apart, the last of which is there as was
+        // found. The stack is not used, every register is named.
+        unsafe {
+            core::arch::asm!(
+            "2:",
+            "vldmia {a}!, {{s8}}",
+            "vldmia {to}, {{s16-s23}}",
+            "vfma.f32 s16, s8, s0",
+            "vfma.f32 s17, s8, s1",
+            "vfma.f32 s18, s8, s2",
+            "vfma.f32 s19, s8, s3",
+            "vfma.f32 s20, s8, s4",
+            "vfma.f32 s21, s8, s5",
+            "vfma.f32 s22, s8, s6",
+            "vfma.f32 s23, s8, s7",
+            "vstmia {to}, {{s16-s23}}",
+            "add {to}, {to}, {ts}",
+            "subs {n}, {n}, #1",
+            "bne 2b",
+            a = inout(reg) a => _, to = inout(reg) to => _, n = inout(reg) rest => _, ts = in(reg) 4 * step,
+            in("s0") u[0].0, in("s1") u[1].0, in("s2") u[2].0, in("s3") u[3].0, in("s4") u[4].0, in("s5") u[5].0, in("s6") u[6].0, in("s7") u[7].0,
+            out("s8") _, out("s16") _, out("s17") _, out("s18") _, out("s19") _, out("s20") _, out("s21") _, out("s22") _, out("s23") _,
+            options(nostack)
+            );
+        }
+    }
+}
+
 /// `pg_core::Lane::multiply_eights`, two numbers of each row in a round; returns how many numbers of a row are done.
 #[inline(always)]
 pub(super) fn multiply_eights(a: [&[f32]; 2], x: &[f32], adds: bool, to: [&mut [f32]; 2]) -> usize {
