@@ -112,12 +112,7 @@ impl Session<'_> {
         let place = directory().join("boards").join(self.board.name).join(format!("{program}-session"));
         let _ = fs::remove_dir_all(&place);
         fs::create_dir_all(&place)?;
-        let model = self.model.display().to_string();
-        let replayed = json(&pg_host(&format!(
-            "replay {model} --data {} --part train --samples {} --steps {STEPS} --hold-out 4 --patience 0 --json",
-            self.data, self.samples
-        ))?)?;
-        let expected = text(&replayed["sessions"][0]["parameters_crc"])?;
+        let expected = self.replayed("")?;
         println!("{program} on {}:", self.board.name);
 
         let device = self.start(&place)?;
@@ -158,9 +153,34 @@ impl Session<'_> {
         for word in ["eval", "save", "roll-back"] {
             device.ask(word)?;
         }
+        self.rank_one(&device, &place)?;
         device.ask(&format!("infer --data {} --limit 20", self.data))?;
         device.ask(&format!("push {}", self.model.display()))?;
         self.verify_stack(device, &place)
+    }
+
+    /// Members on the factors of rank-1 noise, a lone last one among them, from the factory's parameters on.
+    fn rank_one(&self, device: &Device, place: &Path) -> Result<()> {
+        const NOISE: &str = " --noise rank1 --population 5";
+        device.ask("reset")?;
+        self.label(device)?;
+        device.ask(&format!("{}{NOISE}", tune()))?;
+        let (pulled, expected) = (self.pulled(device, place)?, self.replayed(NOISE)?);
+        ensure!(pulled == expected, "{STEPS} steps with rank-1 noise gave other bits than their replay: {pulled}, not {expected}");
+        println!("  {STEPS} steps with rank-1 noise: the bits of the replay");
+        // A push lies where a step's gradient and members do.
+        device.ask(&format!("push {}", self.model.display()))?;
+        device.ask("self-test").map(drop)
+    }
+
+    /// CRC-32 of the parameters after the session that the desktop computes, with these options more.
+    fn replayed(&self, options: &str) -> Result<String> {
+        let Self { model, data, samples, .. } = self;
+        let model = model.display();
+        let line = format!(
+            "replay {model} --data {data} --part train --samples {samples} --steps {STEPS} --hold-out 4 --patience 0{options} --json"
+        );
+        text(&json(&pg_host(&line)?)?["sessions"][0]["parameters_crc"])
     }
 
     /// Has the device tune, and cuts its power while it saves for the third time: the first save is at the beginning, the others are 50 steps apart.

@@ -232,6 +232,11 @@ pub struct Buffers<'a> {
 }
 
 impl Buffers<'_> {
+    /// The same for one pass: which of them is which is then as it was, whatever the pass swaps.
+    pub fn lend(&mut self) -> Buffers<'_> {
+        Buffers { dy: self.dy, dx: self.dx }
+    }
+
     /// Makes `dx`, which was just written, the gradient that the next layer finds in `dy`.
     pub fn swap(&mut self) {
         core::mem::swap(&mut self.dy, &mut self.dx);

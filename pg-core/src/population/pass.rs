@@ -119,7 +119,7 @@ pub fn backward<N: Network, F: Form>(
 ) {
     let pass = members.pass::<N, F>(samples, adds);
     let Workspace { tape, buffers, scratch, .. } = workspace;
-    N::backward::<F>(&pass, parameters, &tape[..N::TAPE * pass.columns * F::COLUMN], buffers, scratch, gradient);
+    N::backward::<F>(&pass, parameters, &tape[..N::TAPE * pass.columns * F::COLUMN], &mut buffers.lend(), scratch, gradient);
 }
 
 /// Multiplies the gradient that [`forward`] has left by the weight of each member, given the sums that it returned.

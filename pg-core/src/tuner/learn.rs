@@ -28,7 +28,7 @@ impl<N: Network, L: Lane, S: Raw, const BATCH: usize, const RANK_ONE: bool> Fine
     }
 
     /// The same in this memory: for the gradient, then for the noise scales and for a member where there are members.
-    #[inline(never)]
+    #[inline(always)]
     fn learn_in(&mut self, memory: &mut [f32], census: &Census, labels: &mut [u16; BATCH]) -> Option<f32> {
         let made_of = self.settings.needs().member;
         let (gradient, memory) = memory.split_at_mut_checked(self.settings.scope.len(const { &N::LEAVES }))?;
@@ -83,7 +83,7 @@ impl<N: Network, L: Lane, S: Raw, const BATCH: usize, const RANK_ONE: bool> Fine
     }
 
     /// Writes the samples of this step to the tape.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn gather(&mut self, census: &Census, labels: &mut [u16; BATCH]) {
         let first = self.state.step.wrapping_mul(BATCH as u32);
         for (n, label) in labels.iter_mut().enumerate() {

@@ -118,8 +118,8 @@ struct Tune {
     /// Noise of the copies, relative to the norm of the weights [without it 0.3]
     #[arg(long)]
     rho: Option<f32>,
-    /// Distribution of the noise [without it rademacher]
-    #[arg(long, value_parser = PossibleValuesParser::new(["gaussian", "rademacher", "rank-1"]))]
+    /// Distribution of the noise, as for `replay` [without it rademacher]
+    #[arg(long, value_parser = PossibleValuesParser::new(["gaussian", "rademacher", "rank1"]))]
     noise: Option<String>,
     /// Draw every copy on its own, not in pairs
     #[arg(long)]
@@ -163,7 +163,7 @@ impl Tune {
             rho: self.rho.unwrap_or(usual.rho),
             noise: match self.noise.as_deref() {
                 Some("gaussian") => Noise::Gaussian,
-                Some("rank-1") => Noise::RankOne,
+                Some("rank1") => Noise::RankOne,
                 Some(_) => Noise::Rademacher,
                 None => usual.noise,
             },

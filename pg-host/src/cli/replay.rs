@@ -56,8 +56,9 @@ pub(super) struct Replay {
     /// Noise of the copies: the norm of a unit's noise, relative to the norm of its weights
     #[arg(long, default_value_t = Settings::DEFAULT.population.noise.rho, allow_negative_numbers = true)]
     rho: f32,
-    /// Distribution of the noise; random signs are cheaper to make on a device
-    #[arg(long, default_value = "rademacher", value_parser = PossibleValuesParser::new(["gaussian", "rademacher"]))]
+    /// Distribution of the noise; `rademacher` (random signs) is cheaper to make on a device, `rank1` (a sign for each filter times one for each
+    /// of its weights) cheapest, in memory too
+    #[arg(long, default_value = "rademacher", value_parser = PossibleValuesParser::new(["gaussian", "rademacher", "rank1"]))]
     noise: String,
     /// Draw every copy on its own instead of in pairs
     #[arg(long)]

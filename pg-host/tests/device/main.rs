@@ -93,11 +93,14 @@ fn it_learns_from_labelled_samples_is_pulled_and_goes_back_to_the_factory() {
 #[test]
 fn what_it_learns_has_the_bits_of_replay() {
     let (program, device, _) = with_device(usize::MAX);
-    program.text(&format!("{device} label --part train --limit 40"));
-    program.text(&format!("{device} tune --steps 120 --hold-out 4"));
-    let pulled = program.json(&format!("{device} pull model.pg"));
-    let replayed = program.json("replay model.pg --samples 40 --steps 120 --hold-out 4 --patience 0");
-    assert_eq!(pulled["parameters_crc"], replayed["sessions"][0]["parameters_crc"]);
+    for noise in ["", " --noise rank1 --population 5"] {
+        program.text(&format!("{device} reset"));
+        program.text(&format!("{device} label --part train --limit 40"));
+        program.text(&format!("{device} tune --steps 120 --hold-out 4{noise}"));
+        let pulled = program.json(&format!("{device} pull model.pg"));
+        let replayed = program.json(&format!("replay model.pg --samples 40 --steps 120 --hold-out 4 --patience 0{noise}"));
+        assert_eq!(pulled["parameters_crc"], replayed["sessions"][0]["parameters_crc"], "{noise}");
+    }
 }
 
 #[test]

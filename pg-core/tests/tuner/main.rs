@@ -1,6 +1,9 @@
 //! The tuner against the pieces that it is made of, and against itself in other lanes.
+
+mod rank_one;
+
 use heapless::Deque;
-use pg_core::form::{Samples, Scalar};
+use pg_core::form::Samples;
 use pg_core::initialise::Initialise;
 use pg_core::layers::Scope;
 use pg_core::loss::{Loss, Targets};
@@ -71,6 +74,7 @@ fn a_session_has_the_same_bits_in_every_lane_width() {
         Settings { population: Population::new(4, 0.3), ..settings },
         Settings { population: with_noise(Noise { distribution: Distribution::Uniform, ..POPULATION.noise }), ..settings },
         Settings { population: with_noise(Noise { rho: 0.01, scale: ScaleRule::Absolute, ..POPULATION.noise }), ..settings },
+        Settings { population: with_noise(Noise { distribution: Distribution::RankOne, ..POPULATION.noise }), ..settings },
         Settings { population: Population::NONE, weight_decay: 0.01, ..settings },
         Settings { scope: Scope::last(1, &Mlp64x32x10::LEAVES), ..settings },
         Settings { scope: Scope::of(1), ..settings },
@@ -103,7 +107,6 @@ fn a_step_without_a_gradient_in_memory_has_the_bits_of_one_with_it() {
     }
 }
 
-/// A step is the population gradient of the desktop's engine, then its optimiser.
 const fn with_noise(noise: Noise) -> Population {
     Population { noise, ..POPULATION }
 }
@@ -113,7 +116,6 @@ fn populations_that_a_device_does_not_make_are_refused() {
     type Net = Mlp64x32x10;
     let noise = POPULATION.noise;
     for population in [
-        with_noise(Noise { distribution: Distribution::RankOne, ..noise }),
         with_noise(Noise { scale: ScaleRule::Weight, ..noise }),
         with_noise(Noise { scale: ScaleRule::FilterExact, ..noise }),
         with_noise(Noise { targets: NoiseTargets { biases: true, ..NoiseTargets::WEIGHTS }, ..noise }),
@@ -133,11 +135,12 @@ fn populations_that_a_device_does_not_make_are_refused() {
 #[test]
 fn a_step_is_the_population_gradient_and_one_update() {
     type Net = Mlp64x32x10;
-    for population in [POPULATION, Population::NONE] {
+    let rank_one = with_noise(Noise { distribution: Distribution::RankOne, ..POPULATION.noise });
+    let alone = Population { antithetic: false, ..rank_one };
+    let odd = Population { members: 5, ..rank_one };
+    for population in [POPULATION, Population::NONE, rank_one, alone, odd, Population { members: 1, ..rank_one }] {
         let settings = Settings { population, hold_out: 0, ..Settings::DEFAULT };
         let (found, losses) = session::<Net, f32, 8>(settings, 1);
-        // The batch: found by asking a tuner of one sample a class, whose replay is a permutation of the classes.
-        let mut best = None;
         let mut parameters = initial::<Net>();
         let mut owned = Owned::<u8>::new::<Net>(parameters.clone());
         let normalisation = Normalisation::new(NORMALISATION.0, NORMALISATION.1);
@@ -171,7 +174,6 @@ fn a_step_is_the_population_gradient_and_one_update() {
             .unwrap();
         let sgd = Sgd { momentum: settings.momentum, nesterov: false, weight_decay: 0.0 };
         sgd.step::<f32x8>(settings.rate, &gradient, &mut vec![0.0; Net::PARAMS], &mut parameters);
-        best.replace(());
         assert_eq!(losses, [estimate.loss.to_bits()]);
         assert_eq!(found, parameters.iter().map(|p| p.to_bits()).collect::<Vec<_>>());
     }
@@ -312,5 +314,4 @@ fn the_memory_of_a_small_perceptron_is_four_times_its_parameters_and_six_kilobyt
     let numbers = Net::PARAMS + settings.needs().sizes::<Net, f32, 8>().sum();
     let bytes = 4 * numbers + size_of::<FineTuner<Net, f32, u8, 8>>();
     assert!(bytes <= 4 * 4 * Net::PARAMS + 6 * 1024, "{bytes} bytes");
-    let _ = Workspace::len::<Net, Scalar>(8);
 }
