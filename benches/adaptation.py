@@ -147,15 +147,22 @@ def digits(program, folder, options, mnist):
     return [("digits", replay(program, train_digits(program, folder, mnist), "digits", 200, 5, options))]
 
 
-def hapt(program, folder, options, path, model):
+def wearers(folder, path):
+    """The file of each user, of the windows with the phone worn as he likes, and 80 % of how many they are."""
     values, labels, users = (idx(f"{path}/t10k-{kind}-ubyte.gz") for kind in ("images-idx3", "labels-idx1", "users-idx1"))
-    found = []
+    files = []
     for user in sorted({user for [user] in users}):
         mine = [window + label for window, label, [other] in zip(values, labels, users) if other == user]
         data = f"{folder}/user{user}.csv"
         table(data, mine)
-        found.append((f"user {user}", replay(program, model, data, int(0.8 * len(mine)), 5, ["--as", "3x1x64", *options])))
-    return found
+        files.append((f"user {user}", data, int(0.8 * len(mine))))
+    return files
+
+
+def hapt(program, folder, options, path, model):
+    return [
+        (name, replay(program, model, data, samples, 5, ["--as", "3x1x64", *options])) for name, data, samples in wearers(folder, path)
+    ]
 
 
 def main():

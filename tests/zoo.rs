@@ -6,15 +6,18 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
+use heapless::Deque;
 use pg::oracle::{self, Masks, Mode, Oracle, Slopes};
 use pg::{SEED, Samples, bits, gradient, normals};
 use pg_core::form::{self, Members, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::SegmentKind;
 use pg_core::loss::{Loss, Targets};
+use pg_core::normalisation::Normalisation;
 use pg_core::perturbation::{Distribution, mirror};
 use pg_core::population::{Batch, BatchMode, Population};
-use pg_core::{Network, f32x8, f32x16, zoo};
+use pg_core::tuner::{Entry, FineTuner, Memory, Settings};
+use pg_core::{Lane, Network, f32x8, f32x16, zoo};
 
 const LOSS: Loss = Loss::CrossEntropy { label_smoothing: 0.1 };
 const SAMPLES: usize = 2;
@@ -65,6 +68,7 @@ fn check<N: Network>() -> u64 {
     });
 
     check_explicit_members::<N>(&theta, &batch);
+    check_tuner::<N>(&theta);
     let split = Population { batch: BatchMode::Split, ..rank_one(3) };
     for population in [Population::NONE, Population::new(3, 0.4), rank_one(3), split] {
         let run =
@@ -75,6 +79,32 @@ fn check<N: Network>() -> u64 {
         assert!(scalar == run(gradient::<N, Members<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{population:?}");
     }
     N::fingerprint()
+}
+
+/// Fine-tuning with noise of rank 1 has the same bits in every form, and leaves running statistics alone.
+fn check_tuner<N: Network>(theta: &[f32]) {
+    let scalar = tuned::<N, f32>(theta);
+    assert!(scalar == tuned::<N, f32x8>(theta) && scalar == tuned::<N, f32x16>(theta));
+    N::segments(&mut |segment| {
+        let same = segment.range().all(|i| theta[i].to_bits() == scalar[i]);
+        assert!(same != segment.kind.is_trained(), "{segment:?}");
+    });
+}
+
+/// The parameters after a step of a tuner with three members on factors, computed in lanes `L`.
+fn tuned<N: Network, L: Lane>(theta: &[f32]) -> Vec<u32> {
+    let settings = Settings { population: rank_one(3), rate: 0.5, ..Settings::DEFAULT };
+    let mut parameters = theta.to_vec();
+    let mut working = vec![0.0; settings.needs().sizes::<N, L, SAMPLES>().sum()];
+    let (mut samples, mut entries) = (vec![0.0; SAMPLES * N::INPUT.len()], Deque::<Entry, SAMPLES>::new());
+    let memory =
+        Memory { parameters: &mut parameters, working: &mut working, samples: &mut samples, entries: entries.as_mut_view(), best: &mut [] };
+    let mut tuner = FineTuner::<N, L, f32, SAMPLES>::new(memory, Normalisation::NONE, settings, 1).expect("every network runs on factors");
+    for label in 0..SAMPLES {
+        tuner.label(&normals(label as u64, N::INPUT.len()), label as u16).expect("room");
+    }
+    tuner.step().expect("a finite loss");
+    bits(&parameters)
 }
 
 /// A population with noise of rank 1.

@@ -187,6 +187,41 @@ fn a_session_is_that_of_a_tuner_bit_for_bit() {
 }
 
 #[test]
+fn with_rank_1_noise_and_with_none_a_device_tunes_is_cut_off_goes_on_and_takes_pushed_parameters() {
+    let pushed: Vec<f32> = (0..Net::PARAMS).map(|i| i as f32 / 7.0 - 9.0).collect();
+    let bytes: Vec<u8> = pushed.iter().flat_map(|number| number.to_le_bytes()).collect();
+    let mut ends = Vec::new();
+    for options in [Options { noise: Noise::RankOne, ..OPTIONS }, Options { population: 0, ..OPTIONS }, OPTIONS] {
+        let start = |flash: &Shared, steps: u32| {
+            // No more memory than the options of the firmware need.
+            let needed = Settings::DEFAULT.needs().sizes::<Net, f32, 4>().sum();
+            let mut device = opened::<4>(model_file::<Net>(&initial(), NORMALISATION), flash.clone(), needed).unwrap();
+            (0..20).for_each(|i| assert!(label(&mut device, i).is_ok()));
+            done(device.answer(&Request::Tune { steps, options: Some(options) })).unwrap();
+            device
+        };
+        let whole = finish(&mut start(&new_flash(), 30));
+        let flash = new_flash();
+        let mut device = start(&flash, 30);
+        (0..17).for_each(|_| device.advance());
+        drop(device);
+        let mut device = open(&flash);
+        assert!(device.is_tuning());
+        assert_eq!(finish(&mut device), whole);
+
+        let begin = Request::BeginPush { fingerprint: Net::fingerprint(), bytes: bytes.len() as u32, crc: CRC.checksum(&bytes) };
+        assert_eq!(device.answer(&begin), Ok(Reply::Pushed { bytes: 0 }));
+        assert!(device.answer(&Request::Push { offset: 0, bytes: &bytes }).is_ok());
+        assert!(matches!(device.answer(&Request::Evaluate { part: Part::All }), Ok(Reply::Evaluated { samples: 20, .. })));
+        done(device.answer(&Request::EndPush)).unwrap();
+        assert_eq!(bits(device.parameters()), bits(&pushed));
+        assert_eq!(device.answer(&Request::SelfTest), Ok(Reply::Tested { passed: 2, of: 2 }));
+        ends.push(whole);
+    }
+    assert!(ends[0] != ends[1] && ends[0] != ends[2]);
+}
+
+#[test]
 fn after_a_power_cut_at_any_write_or_erase_tuning_goes_on_with_the_same_bits() {
     let flash = new_flash();
     let expected = session(&mut open(&flash));
@@ -363,7 +398,6 @@ fn bad_requests_get_their_own_answers_and_change_nothing() {
     (0..ROOM as u8).for_each(|i| assert!(label(&mut device, i).is_ok()));
     assert_eq!(label(&mut device, 0), Err(Refusal::RingFull { samples: 40 }));
     assert_eq!(ask(&mut device, tune(Options { batch: 8, ..OPTIONS })), Some(Refusal::Batch { batch: 4 }));
-    assert_eq!(ask(&mut device, tune(Options { noise: Noise::RankOne, ..OPTIONS })), Some(Refusal::Unsupported));
     assert_eq!(ask(&mut device, tune(Options { rate: f32::NAN, ..OPTIONS })), Some(Refusal::Options));
     assert_eq!(ask(&mut device, tune(Options { layers: 0, ..OPTIONS })), Some(Refusal::EmptyScope));
     assert_eq!(ask(&mut device, tune(Options { hold_out: 1, ..OPTIONS })), Some(Refusal::NoSamples));

@@ -32,8 +32,10 @@ const _: () = PLAN.check(BOARD);
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print("ram", BOARD);
-    if tuning::PLAN.bytes() <= BOARD.ram.bytes as usize {
-        tuning::PLAN.print("tuning", BOARD);
+    for (title, plan) in [("tuning", tuning::PLAN), ("tuning-rank1", tuning::PLAN_RANK_ONE)] {
+        if plan.bytes() <= BOARD.ram.bytes as usize {
+            plan.print(title, BOARD);
+        }
     }
     let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
     classify::<Net>(MODEL, SAMPLES, &mut memory, &mut Stopwatch::start());

@@ -271,7 +271,7 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     /// Elements of the widest gradient that it handles, its input's not counted.
     const WIDTH: usize = 0;
     /// Those of the widest in the buffer where it finds the gradient of its output, and in the other.
-    const WIDTHS: [usize; 2] = if matches!(Self::SWAPS, Some(_)) { [Self::WIDTH, 0] } else { [Self::WIDTH; 2] };
+    const WIDTHS: [usize; 2] = if Self::SWAPS.is_some() { [Self::WIDTH, 0] } else { [Self::WIDTH; 2] };
     /// Whether it leaves the gradient of its input in the other buffer; `None`: one or the other, and it needs both as wide.
     const SWAPS: Option<bool> = None;
     /// Elements of scratch that its passes use.

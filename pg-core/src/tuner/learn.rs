@@ -83,7 +83,7 @@ impl<N: Network, L: Lane, S: Raw, const BATCH: usize, const RANK_ONE: bool> Fine
     }
 
     /// Writes the samples of this step to the tape.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn gather(&mut self, census: &Census, labels: &mut [u16; BATCH]) {
         let first = self.state.step.wrapping_mul(BATCH as u32);
         for (n, label) in labels.iter_mut().enumerate() {

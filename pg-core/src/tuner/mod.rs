@@ -234,7 +234,7 @@ impl<'a, N: Network, L: Lane, S: Raw, const BATCH: usize, const RANK_ONE: bool> 
         if census.classes == 0 {
             return Err(TuneError::NoSamples);
         }
-        if !self.state.kept && self.state.best_loss == f32::INFINITY && self.look().is_none() {
+        if !self.state.kept && self.state.best_loss == f32::INFINITY && (!census.holds_out || self.look().is_none()) {
             // Without held-out samples the first parameters are the best known.
             self.keep();
         }

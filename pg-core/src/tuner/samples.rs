@@ -30,10 +30,11 @@ pub struct Entry {
 /// The most classes that a tuner tells apart.
 pub const MOST_CLASSES: usize = 128;
 
-/// How many samples of each class there are to learn from, and how many classes have some.
+/// How many samples of each class there are to learn from, how many classes have some, and whether any sample is held out.
 pub(super) struct Census {
     counts: [u16; MOST_CLASSES],
     pub classes: u32,
+    pub holds_out: bool,
 }
 
 /// The ring: `values` holds the samples, slot by slot, `entries` tells them from the oldest to the newest.
@@ -98,9 +99,11 @@ impl<S: Raw> Ring<'_, S> {
 
     /// How many samples of each class there are to learn from.
     pub fn census(&self) -> Census {
-        let mut census = Census { counts: [0; MOST_CLASSES], classes: 0 };
-        for entry in self.learnt() {
-            if let Some(count) = census.counts.get_mut(usize::from(entry.label)) {
+        let mut census = Census { counts: [0; MOST_CLASSES], classes: 0, holds_out: false };
+        for entry in self.those(|_| true) {
+            if entry.held_out {
+                census.holds_out = true;
+            } else if let Some(count) = census.counts.get_mut(usize::from(entry.label)) {
                 census.classes += u32::from(*count == 0);
                 *count += 1;
             }
