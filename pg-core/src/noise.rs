@@ -219,7 +219,8 @@ impl Stream {
                 Widest::from_bits(block).store(words);
             }
             for (b, out) in out.chunks_exact_mut(GROUP).enumerate() {
-                out.chunks_exact_mut(32).zip(&words).for_each(|(signs, words)| write_signs(words[b].to_bits(), signs));
+                // As many groups as lanes, at most: the remainder spares a panic.
+                out.chunks_exact_mut(32).zip(&words).for_each(|(signs, words)| write_signs(words[b % BLOCKS].to_bits(), signs));
             }
         }
     }

@@ -184,6 +184,18 @@ pub(crate) fn add_product<L: Lane>(a: &[f32], b: &[f32], columns: usize, x: &[f3
     }
 }
 
+/// [`add_product`] where each column has factors of its own: `a[r][j]`, `b[k][j]`.
+#[inline(never)]
+pub(crate) fn add_products_of_columns<L: Lane>(a: &[f32], b: &[f32], columns: usize, x: &[f32], y: &mut [f32]) {
+    let step = columns.max(1);
+    for j in 0..columns {
+        let u = L::splat(chain::<L>(0.0, b.iter().skip(j).step_by(step).zip(x.iter().skip(j).step_by(step))));
+        for (&a, y) in a.iter().skip(j).step_by(step).zip(y.iter_mut().skip(j).step_by(step)) {
+            *y = L::splat(a).mul_add(u, L::splat(*y)).lane(0);
+        }
+    }
+}
+
 /// `start + Σ a·b`, in the order of the terms.
 #[inline(always)]
 fn chain<'a, L: Lane>(start: f32, terms: impl Iterator<Item = (&'a f32, &'a f32)>) -> f32 {

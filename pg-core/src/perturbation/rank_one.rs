@@ -159,10 +159,14 @@ impl<'a> Factors<'a> {
     /// adds to a product. The factors `a` begin at number `rows.0`, `b` at `depth.0`; the second numbers are how many there are.
     #[cfg_attr(target_os = "none", inline(always))]
     pub(crate) fn add_product<F: Form>(&self, rows: (usize, usize), depth: (usize, usize), columns: usize, x: &[f32], y: &mut [f32]) {
-        if F::WEIGHT == 1 && F::COLUMN == 1 && self.members.is_none() {
-            let piece = |(first, count): (usize, usize)| self.data.get(first..)?.get(..count);
+        if F::WEIGHT == 1 && F::COLUMN == 1 {
+            let each = if self.members.is_some() { columns } else { 1 };
+            let piece = |(first, count): (usize, usize)| self.data.get(first * each..)?.get(..count * each);
             let (Some(a), Some(b)) = (piece(rows), piece(depth)) else { return };
-            return scalar::add_product::<F::Value>(a, b, columns, x, y);
+            return match self.members {
+                Some(_) => scalar::add_products_of_columns::<F::Value>(a, b, columns, x, y),
+                None => scalar::add_product::<F::Value>(a, b, columns, x, y),
+            };
         }
         let mut column = 0;
         while column < columns {
