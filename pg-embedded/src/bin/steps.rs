@@ -149,7 +149,8 @@ fn steps<N: Network, const BATCH: usize, const RANK_ONE: bool>(
         loss = step.map_or(f32::NAN, |step| step.loss);
         ticks = ticks.zip(taken).map(|(sum, taken)| sum + taken);
     }
-    Line::new("loss").word(name).bits(loss).end();
+    // The desktop must print the same bits.
+    Line::new("loss").word(name).bits(loss).word("parameters").bits(f32::from_bits(tuner.checksum())).end();
     report(name, SAMPLES as u32 * members, ticks);
 }
 
