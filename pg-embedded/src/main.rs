@@ -32,10 +32,8 @@ const _: () = PLAN.check(BOARD);
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print("ram", BOARD);
-    for (title, plan) in [("tuning", tuning::PLAN), ("tuning-rank1", tuning::PLAN_RANK_ONE)] {
-        if plan.bytes() <= BOARD.ram.bytes as usize {
-            plan.print(title, BOARD);
-        }
+    if tuning::PLAN.bytes() <= BOARD.ram.bytes as usize {
+        tuning::PLAN.print("tuning", BOARD);
     }
     let mut memory = Memory { parameters: PARAMETERS.take(), tape: TAPE.take(), scratch: SCRATCH.take() };
     classify::<Net>(MODEL, SAMPLES, &mut memory, &mut Stopwatch::start());

@@ -9,7 +9,7 @@ use pg_core::tuner::Look;
 use pg_embedded::{
     BOARD,
     console::{self, Line},
-    tuning::{Net, PLAN, tuner},
+    tuning::{Net, PLAN, PLAN_RANK_ONE, tuner},
 };
 
 static MODEL: &[u8] = include_bytes!(env!("PG_MODEL"));
@@ -25,6 +25,7 @@ const _: () = PLAN.check(BOARD);
 fn main() -> ! {
     Line::new("board").word(BOARD.name).end();
     PLAN.print("ram", BOARD);
+    PLAN_RANK_ONE.print("ram-rank1", BOARD);
     session().unwrap_or_else(|reason| {
         console::report(reason);
         console::end(false)
