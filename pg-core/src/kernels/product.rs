@@ -406,6 +406,7 @@ const UNROLLED_FROM: usize = 16;
 
 /// Adds one term to every sum of a tile. An element of A is read when it is needed: read before the others it would want a register of its own,
 /// and sums would have to leave theirs.
+#[allow(clippy::needless_range_loop, reason = "rows of A and of the sums side by side, by number")]
 #[inline(always)]
 fn multiply_add<L: Lane, A: Left<L>, const ROWS: usize, const COLUMNS: usize>(
     _: &A,
