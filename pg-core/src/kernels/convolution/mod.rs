@@ -10,14 +10,13 @@
 //! 4. the weight gradient's sums are vectors, too ([`weight_gradient`]): lanes (samples) are partial sums in the order of [`sum`](super::sum), folded once.
 //!    Tiles are output channels × input channels of one tap, and a row of dy serves many taps while it is near;
 //! 5. one sample alone ([`one`]), as a microcontroller has it, leaves no vectors to run along. Where the window moves by one, eight neighbouring places are
-//!    the columns of a small product, a row of taps times a row of the input ([`Lane::multiply_add_tile`]). What any other place sees is copied
-//!    to a row, with zeros beyond the border, which is a dense layer's input for all output channels ([`Lane::multiply_add_rows`]). The order of
+//!    the columns of a small product, a row of taps times a row of the input ([`Lane::multiply_add_tile`](crate::Lane::multiply_add_tile)). What any other place sees is copied
+//!    to a row, with zeros beyond the border, which is a dense layer's input for all output channels ([`Lane::multiply_add_rows`](crate::Lane::multiply_add_rows)). The order of
 //!    the terms is the same;
 //! 6. noise of rank 1, `a[o]·t[c][t]` on every weight ([`rank_one`](crate::perturbation::rank_one)), is one more output channel with the window t.
 //!    Forward, `u = t ⋆ x` waits where the group's first output will lie, and is the last term of every sum, `a[o]·u[p]`: the tile that writes
 //!    over it comes last. Back, `v[p] = Σ_o a[o]·dy[o][p]` takes the place of the first channel of dy, which nobody needs any more, and its terms
 //!    `t[c][t]·v[p]` go on where those of the weights have ended. Neither takes memory.
-//!
 
 mod one;
 mod tile;
