@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-use flash::CUTS;
+use flash::{CUTS, Random};
 use heapless::Deque;
 use pg_core::floats::Floats;
 use pg_core::initialise::Initialise;
@@ -226,9 +226,9 @@ fn after_a_power_cut_at_any_write_or_erase_tuning_goes_on_with_the_same_bits() {
     let flash = new_flash();
     let expected = session(&mut open(&flash));
     let all = flash.0.borrow().operations;
-    // Of the many writes of a state's numbers, which are alike, some; each in one of the ways that power goes.
+    // Each of them in order, in one of the ways that power goes: the tests of the store cut each in all ways.
     let mut cuts = CUTS.into_iter().cycle();
-    for at in (0..120).chain((120..all).step_by(11)) {
+    for at in 0..all {
         let cut = cuts.next().unwrap();
         let flash = new_flash();
         flash.0.borrow_mut().cut = Some((at, cut));
@@ -259,6 +259,90 @@ fn after_a_power_cut_at_any_write_or_erase_tuning_goes_on_with_the_same_bits() {
         };
         assert_eq!(found, expected, "{at} {cut:?}");
     }
+}
+
+/// Rounds of a long session: in each the device gets two more samples and takes so many more steps.
+const ROUNDS: u32 = 10;
+const STEPS: u32 = 600;
+
+/// A long session, as a host holds it that knows only what the device says: begun where the device is, as far as power lasts. `true` at its end.
+/// `look` sees the device after each answer and step.
+fn go_on(device: &mut Kept, mut look: impl FnMut(&mut Kept)) -> bool {
+    for round in 0..ROUNDS {
+        for i in status(device).samples..20 + 2 * round {
+            if label(device, i as u8).is_err() {
+                return false;
+            }
+            look(device);
+        }
+        let now = status(device).step;
+        let (until, options) = ((round + 1) * STEPS, (now == 0).then_some(OPTIONS));
+        if now < until && !device.is_tuning() && device.answer(&Request::Tune { steps: until - now, options }).is_err() {
+            return false;
+        }
+        while device.is_tuning() {
+            look(device);
+            device.advance();
+        }
+        look(device);
+    }
+    true
+}
+
+#[test]
+fn a_session_with_a_thousand_power_cuts_at_random_ends_with_the_same_bits_and_loses_no_state_but_the_one_in_flight() {
+    let whole = new_flash();
+    let mut device = open(&whole);
+    assert!(go_on(&mut device, |_| ()));
+    let (expected, all) = (bits(device.parameters()), whole.0.borrow().operations);
+
+    let mut random = Random(0x5eed);
+    let flash = new_flash();
+    let (mut cuts, mut in_saves, mut in_samples, mut torn) = (0, 0, 0, 0);
+    // What the device has said last: the number of its saved state, its steps then, and how many samples it has.
+    let (mut saved, mut step_saved, mut samples) = (0, 0, 0);
+    let found = loop {
+        if cuts < 1000 {
+            let (at, cut) = (u64::from(random.below(250)), CUTS[random.below(4) as usize]);
+            let operations = flash.0.borrow().operations;
+            flash.0.borrow_mut().cut = Some((operations + at, cut));
+        }
+        let lost = |flash: &Shared| cuts < 1000 && flash.0.borrow().lost_power();
+        let (before, before_samples) = (saved, samples);
+        let mut ended = false;
+        if let Ok(mut device) = try_open(flash.clone()) {
+            let now = status(&mut device);
+            assert!(now.saved == saved || now.saved == saved + 1, "cut {cuts}: state {} was found, and {saved} was saved", now.saved);
+            assert!(now.step >= step_saved, "cut {cuts}: step {} was found, and {step_saved} was saved", now.step);
+            assert!(now.samples == samples || now.samples == samples + 1, "cut {cuts}: {} of {samples} samples", now.samples);
+            (saved, step_saved, samples) = (now.saved, now.step, now.samples);
+            ended = go_on(&mut device, |device| {
+                // What is said with power off is heard by nobody.
+                if !lost(&flash) {
+                    let now = status(device);
+                    if now.saved != saved {
+                        (saved, step_saved) = (now.saved, now.step);
+                    }
+                    samples = now.samples;
+                }
+            }) && !lost(&flash);
+            if ended {
+                break bits(device.parameters());
+            }
+        }
+        assert!(!ended && lost(&flash), "cut {cuts}: the session ended early");
+        let cut = flash.0.borrow().cut;
+        torn += u32::from(cut.is_some_and(|(_, cut)| matches!(cut, flash::Cut::Half | flash::Cut::Anything)));
+        (in_saves, in_samples) = (in_saves + u32::from(saved != before), in_samples + u32::from(samples != before_samples));
+        cuts += 1;
+        flash.0.borrow_mut().power_on();
+    };
+    let operations = flash.0.borrow().operations;
+    println!(
+        "{cuts} cuts, {torn} of them half way; {operations} writes and erases, {all} without cuts; {in_saves} lives saved, {in_samples} took samples"
+    );
+    assert_eq!(found, expected);
+    assert_eq!(cuts, 1000, "the session is too short for a thousand cuts");
 }
 
 #[test]
