@@ -6,6 +6,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -97,6 +98,30 @@ pub fn build_no_panic(board: &Board, toolchain: &Toolchain) -> Result<()> {
     command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "no-panic"]);
     command.args(["--bin", "no-panic", "--bin", "no-panic-link"]);
     run(command.env("PG_BOARD", board.name).current_dir(workspace()))
+}
+
+/// What the compiler says of a network that exceeds the board's RAM: pg-embedded's `plan`.
+const DOES_NOT_FIT: &str = "the network does not fit the board's RAM";
+
+/// Holds the compiler to it: the program `lenet`, built for `roomy` a moment ago, must not build for a board with less RAM than its parameters take,
+/// and the reason must be this sentence and no other.
+pub fn refuse_too_large(roomy: &Board, small: &Board, toolchain: &Toolchain) -> Result<()> {
+    let build = |board: &Board| {
+        let mut command = toolchain.cargo("build", &directory());
+        command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", LARGE, "--bin", "lenet"]);
+        command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::piped()).output().context("cargo cannot be started")
+    };
+    let fits = build(roomy)?;
+    let complaint = String::from_utf8_lossy(&fits.stderr).into_owned();
+    ensure!(fits.status.success(), "lenet does not build for {}, whose RAM it fits: {complaint}", roomy.name);
+    let too_large = build(small)?;
+    ensure!(!too_large.status.success(), "lenet builds for {}, whose RAM it does not fit", small.name);
+    let text = String::from_utf8_lossy(&too_large.stderr);
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error[")).collect();
+    let sentence = text.lines().find(|line| line.contains(DOES_NOT_FIT)).map(str::trim);
+    ensure!(errors.len() == 1 && sentence.is_some(), "lenet must not build for {} because `{DOES_NOT_FIT}`:\n{text}", small.name);
+    println!("lenet for {} ({} bytes of RAM): {}: {}", small.name, small.ram.bytes, errors[0], sentence.unwrap_or_default());
+    Ok(())
 }
 
 /// Bytes of `.data` and `.bss` of a silent program.

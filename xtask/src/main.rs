@@ -34,6 +34,7 @@ Usage: cargo xtask <command>
   firmware        builds the firmware for every board and prints the table of sizes
   no-panic        links the programs in which no panic can be reached, and so proves it of the tuner, the decoders, the link, the store and
                   the device that learns
+  does-not-fit    has the compiler refuse a network that exceeds a board's RAM, and holds it to its sentence
   size            the same table from what is already built
   compile-times   times a clean release build of the desktop's program, then each network alone: seconds, and seconds of computing
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
@@ -57,6 +58,7 @@ fn main() -> ExitCode {
         ["builds"] => checks::builds(),
         ["firmware"] => checks::firmware(),
         ["no-panic"] => checks::no_panic(),
+        ["does-not-fit"] => checks::does_not_fit(),
         ["size"] => firmware::size_table(),
         ["compile-times"] => compile_times::table(),
         ["device-bench"] => device_bench::run(false, false),
