@@ -10,10 +10,11 @@ use std::rc::Rc;
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
 use flash::{CUTS, Random};
 use heapless::Deque;
+use pg_core::classifier::{self, Classifier};
 use pg_core::floats::Floats;
 use pg_core::initialise::Initialise;
 use pg_core::learner::{About, Learner, Lent, StartError, record_bytes};
-use pg_core::link::{Activity, CRC, Device, Noise, Options, Part, Refusal, Reply, Request, Sample, Status};
+use pg_core::link::{Activity, CRC, Device, Form, Noise, Options, Part, Refusal, Reply, Request, Sample, Status};
 use pg_core::model_file::{ClassNames, Model, ModelError, Provenance};
 use pg_core::normalisation::Normalisation;
 use pg_core::population::Population;
@@ -478,7 +479,7 @@ fn bad_requests_get_their_own_answers_and_change_nothing() {
     let short = Sample::I8(&values[1..]);
     assert_eq!(ask(&mut device, Request::Infer { sample: short }), Some(Refusal::SampleLength { found: 8, expected: 9 }));
     let floats = Sample::F32(Floats::new(&infinite));
-    assert_eq!(ask(&mut device, Request::Infer { sample: floats }), Some(Refusal::SampleForm { kept: pg_core::link::Form::I8 }));
+    assert_eq!(ask(&mut device, Request::Infer { sample: floats }), Some(Refusal::SampleForm { kept: Form::I8 }));
     (0..ROOM as u8).for_each(|i| assert!(label(&mut device, i).is_ok()));
     assert_eq!(label(&mut device, 0), Err(Refusal::RingFull { samples: 40 }));
     assert_eq!(ask(&mut device, tune(Options { batch: 8, ..OPTIONS })), Some(Refusal::Batch { batch: 4 }));
@@ -523,4 +524,74 @@ fn known_networks_give_the_outputs_that_they_have_always_given() {
     let mut device = open(&new_flash());
     assert_eq!(KNOWN.map(Some), [0, 1].map(|seed| device.known(seed)));
     assert_eq!(device.answer(&Request::SelfTest), Ok(Reply::Tested { passed: 2, of: 2 }));
+}
+
+#[test]
+fn a_device_that_only_classifies_has_the_bits_of_one_that_learns_and_refuses_to_change() {
+    let model = model_file::<Net>(&initial(), NORMALISATION);
+    let (mut parameters, mut tape, mut scratch, mut sample, mut outputs, mut piece) = (
+        [0.0; Net::PARAMS],
+        vec![0.0; classifier::tape_len::<Net, Widest>()],
+        vec![0.0; classifier::scratch_len::<Net, Widest>()],
+        [0; 9],
+        [0.0; 11],
+        [0; 100],
+    );
+    let about = classifier::About { firmware: "test 1", model, plan: &[("parameters", 1)], known: &KNOWN };
+    let lent = classifier::Lent {
+        parameters: &mut parameters,
+        tape: &mut tape,
+        scratch: &mut scratch,
+        sample: &mut sample,
+        outputs: &mut outputs,
+        piece: &mut piece,
+    };
+    let mut device = Classifier::<Net, Widest, i8>::open(about, lent).unwrap();
+    let mut learner = open(&new_flash());
+    assert_eq!(device.answer(&Request::SelfTest), Ok(Reply::Tested { passed: 2, of: 2 }));
+    for i in 0..20 {
+        let (_, values) = self::sample(i);
+        let infer = Request::Infer { sample: Sample::I8(&values) };
+        let Ok(Reply::Inferred { class, logits }) = learner.answer(&infer) else { panic!() };
+        let expected: Vec<f32> = logits.iter().collect();
+        let Ok(Reply::Inferred { class: found, logits }) = device.answer(&infer) else { panic!() };
+        assert_eq!((found, bits(&logits.iter().collect::<Vec<_>>())), (class, bits(&expected)));
+    }
+    assert_eq!(bits(device.parameters()), bits(&initial()), "after the self-test, too");
+    let Ok(Reply::Hello(hello)) = device.answer(&Request::Hello) else { panic!() };
+    assert_eq!((hello.fingerprint, hello.samples, hello.params), (Net::fingerprint(), 0, Net::PARAMS as u32));
+    let Ok(Reply::Status(status)) = device.answer(&Request::Status) else { panic!() };
+    assert_eq!((status.activity, status.step, status.samples), (Activity::Idle, 0, 0));
+
+    let Ok(Reply::Parameters { generation, bytes: total, crc }) = device.answer(&Request::Parameters) else { panic!() };
+    let mut pulled = Vec::new();
+    while pulled.len() < total as usize {
+        let wanted = 100.min(total - pulled.len() as u32);
+        let Ok(Reply::Piece { bytes, .. }) = device.answer(&Request::Pull { generation, offset: pulled.len() as u32, bytes: wanted })
+        else {
+            panic!()
+        };
+        pulled.extend_from_slice(bytes);
+    }
+    assert_eq!(CRC.checksum(&pulled), crc);
+    assert_eq!(device.answer(&Request::Pull { generation, offset: 0, bytes: 101 }), Err(Refusal::ReplyTooLong));
+    assert_eq!(device.answer(&Request::Pull { generation, offset: total, bytes: 1 }), Err(Refusal::OutOfRange));
+    assert_eq!(device.answer(&Request::Infer { sample: Sample::U8(&[0; 9]) }), Err(Refusal::SampleForm { kept: Form::I8 }));
+
+    let values = [0; 9];
+    let changes = [
+        Request::Label { label: 0, sample: Sample::I8(&values) },
+        Request::Tune { steps: 1, options: Some(OPTIONS) },
+        Request::Stop,
+        Request::Evaluate { part: Part::All },
+        Request::BeginPush { fingerprint: Net::fingerprint(), bytes: total, crc },
+        Request::Push { offset: 0, bytes: &values },
+        Request::EndPush,
+        Request::Save,
+        Request::RollBack,
+        Request::Reset,
+        Request::Forget { samples: 1 },
+    ];
+    changes.iter().for_each(|request| assert_eq!(device.answer(request), Err(Refusal::Unsupported), "{request:?}"));
+    assert_eq!(bits(device.parameters()), bits(&initial()));
 }
