@@ -57,7 +57,11 @@ pub fn ci() -> Result<()> {
     steps.command("clippy on the desktop", host("clippy --quiet --workspace --all-targets -- -D warnings"))?;
     steps.step("clippy on Cortex-M", "cargo xtask ci", || {
         let toolchain = Toolchain::find(DEFAULT.target, true)?;
-        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning", "--features=pg-embedded/serving"] {
+        for features in [
+            "",
+            "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning",
+            "--features=pg-embedded/serving,pg-embedded/semihosting",
+        ] {
             let mut command = toolchain.cargo("clippy", &directory());
             command.args(["--quiet", "--package", "pg-core", "--package", "pg-embedded"]).args((!features.is_empty()).then_some(features));
             run(command.args(["--", "-D", "warnings"]).current_dir(workspace()))?;
@@ -124,6 +128,10 @@ fn build_all(steps: &mut Steps) -> Result<()> {
     steps.step("firmware for every board", "cargo xtask firmware", || {
         for board in &ALL {
             firmware::build(board, &Toolchain::find(board.target, false)?)?;
+        }
+        for board in ALL.iter().filter(|board| !board.emulated && board.uart.is_some()) {
+            firmware::build_real(board, &Toolchain::find(board.target, false)?)?;
+            println!("serve for {}, with its own UART and flash", board.name);
         }
         Ok(Done)
     })?;

@@ -38,8 +38,11 @@ pub const STEPS: &str = "steps";
 /// The session of fine-tuning.
 pub const TUNE: &str = "tune";
 
-/// The programs that serve the link.
-pub const SERVING: [&str; 2] = ["serve", "serve-vowels"];
+/// The program that proves the driver of a board's flash.
+pub const KEEP: &str = "keep";
+
+/// The programs that serve the link, the last without learning.
+pub const SERVING: [&str; 3] = ["serve", "serve-vowels", "classifier"];
 
 /// The feature that builds the programs which need much RAM.
 pub const LARGE: &str = "large";
@@ -85,7 +88,16 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
 
 /// Builds one program for a board, in the form that prints, and returns its ELF file.
 pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<PathBuf> {
-    let features = if SERVING.contains(&program) { "serving" } else { "semihosting,tuning" };
+    let features = if program == KEEP || SERVING.contains(&program) { "semihosting,serving" } else { "semihosting,tuning" };
+    build_with(board, toolchain, program, features)
+}
+
+/// Builds the device that learns for a real board whose UART and flash are driven, in the form that stands alone.
+pub fn build_real(board: &Board, toolchain: &Toolchain) -> Result<PathBuf> {
+    build_with(board, toolchain, SERVING[0], "serving")
+}
+
+fn build_with(board: &Board, toolchain: &Toolchain, program: &str, features: &str) -> Result<PathBuf> {
     let mut command = toolchain.cargo("build", &directory());
     command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", features, "--bin", program]);
     run(command.env("PG_BOARD", board.name).current_dir(workspace()))?;

@@ -1,6 +1,6 @@
 //! The two instructions of a Cortex-M FPU that stable Rust has no name for: fused multiply-add, square root.
 //!
-//! All `unsafe` of the firmware is here, but for that of the UART's registers. Nothing here approximates: both round once, to the nearest, as the same
+//! All `unsafe` of the firmware is here, but for that of the UART's and the flash's registers. Nothing here approximates: both round once, to the nearest, as the same
 //! operations on the desktop do; without an FPU libm computes the same bits in software. NaNs are NaNs everywhere, but
 //! their payload is not promised.
 //!
