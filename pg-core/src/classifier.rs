@@ -11,8 +11,8 @@ use crate::form::{Form, Samples};
 use crate::lane::Lane;
 use crate::layers::Pass;
 use crate::learner::{self, Kept, StartError};
-use crate::link::{Activity, CRC, Device, Hello, Refusal, Reply, Request, Sample, Status};
-use crate::model_file::Model;
+use crate::link::{Activity, Device, Hello, Refusal, Reply, Request, Sample, Status};
+use crate::model_file::{self, Model};
 use crate::network::Network;
 use crate::tuner::TuneError;
 
@@ -168,7 +168,7 @@ impl<N: Network, L: Lane, S: Kept> Device for Classifier<'_, N, L, S> {
             Request::Hello => Ok(Reply::Hello(Hello {
                 firmware: self.about.firmware,
                 fingerprint: N::fingerprint(),
-                model_crc: CRC.checksum(self.about.model),
+                model_crc: model_file::checksum(self.about.model),
                 input: (N::INPUT.channels as u32, N::INPUT.height as u32, N::INPUT.width as u32),
                 classes: N::OUTPUTS as u16,
                 params: N::PARAMS as u32,

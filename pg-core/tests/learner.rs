@@ -507,6 +507,17 @@ fn bad_requests_get_their_own_answers_and_change_nothing() {
 }
 
 #[test]
+fn a_device_says_which_model_it_was_built_with() {
+    let crc = |parameters: &[f32]| {
+        let mut device = opened::<4>(model_file::<Net>(parameters, NORMALISATION), new_flash(), 10_000).unwrap();
+        let Ok(Reply::Hello(hello)) = device.answer(&Request::Hello) else { panic!() };
+        hello.model_crc
+    };
+    assert_eq!(crc(&initial()), crc(&initial()));
+    assert_ne!(crc(&initial()), crc(&[0.5; Net::PARAMS]));
+}
+
+#[test]
 fn what_cannot_start_says_why() {
     let damaged = &model_file::<Net>(&initial(), NORMALISATION)[1..];
     let start = |model, flash, working| opened::<4>(model, flash, working).err();

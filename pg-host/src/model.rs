@@ -52,9 +52,9 @@ impl ModelFile {
         self.bytes.len()
     }
 
-    /// The CRC-32 of its bytes: [`pg_core::link::Hello::model_crc`] of a device that was built with it.
+    /// Which model it is: [`pg_core::link::Hello::model_crc`] of a device that was built with it.
     pub fn crc(&self) -> u32 {
-        pg_core::link::CRC.checksum(&self.bytes)
+        pg_core::model_file::checksum(&self.bytes)
     }
 
     /// The model in it.

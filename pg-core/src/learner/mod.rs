@@ -26,7 +26,7 @@ use crate::floats::Floats;
 use crate::lane::Lane;
 use crate::layers::SegmentKind;
 use crate::link::{Activity, CRC, Device, Hello, Options, Part, Refusal, Reply, Request, Sample, Status};
-use crate::model_file::Model;
+use crate::model_file::{self, Model};
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
 use crate::normalisation::Normalisation;
@@ -319,7 +319,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         Hello {
             firmware: self.about.firmware,
             fingerprint: N::fingerprint(),
-            model_crc: CRC.checksum(self.about.model),
+            model_crc: model_file::checksum(self.about.model),
             input: (N::INPUT.channels as u32, N::INPUT.height as u32, N::INPUT.width as u32),
             classes: N::OUTPUTS as u16,
             params: N::PARAMS as u32,
