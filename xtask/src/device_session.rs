@@ -342,7 +342,7 @@ impl Session<'_> {
         let planned = planned.parse::<u64>()?;
         let ram = self.board.ram;
         let mut monitor = TcpStream::connect(("127.0.0.1", device.monitor))?;
-        write!(monitor, "pmemsave {:#x} {:#x} \"ram.bin\"\nquit\n", ram.origin, ram.bytes)?;
+        write!(monitor, "memsave {:#x} {:#x} \"ram.bin\"\nquit\n", ram.origin, ram.bytes)?;
         // Until it has hung up: what it says is of no interest.
         monitor.read_to_end(&mut Vec::new())?;
         device.emulator.wait()?;
