@@ -47,12 +47,12 @@ pub struct Lent<'a, S> {
 
 /// Numbers of a classifier's tape.
 pub const fn tape_len<N: Network, L: Lane>() -> usize {
-    N::TAPE * <Samples<L> as Form>::COLUMN
+    N::TAPE * <Samples<L, false> as Form>::COLUMN
 }
 
 /// Numbers of a classifier's scratch.
 pub const fn scratch_len<N: Network, L: Lane>() -> usize {
-    (N::SCRATCH + if <Samples<L> as Form>::COLUMN > 1 { N::TRANSPOSED } else { 0 }) * <Samples<L> as Form>::COLUMN
+    (N::SCRATCH + if <Samples<L, false> as Form>::COLUMN > 1 { N::TRANSPOSED } else { 0 }) * <Samples<L, false> as Form>::COLUMN
 }
 
 /// A device with network `N`, computed in lanes `L`, that takes samples as `S`.
@@ -108,8 +108,8 @@ impl<'a, N: Network, L: Lane, S: Kept> Classifier<'a, N, L, S> {
         let Lent { parameters, tape, scratch, outputs, .. } = &mut self.lent;
         // Cut to constant lengths, so that the compiler leaves no panic in the machine code.
         let (parameters, tape) = (parameters.get(..N::PARAMS)?, tape.get_mut(..tape_len::<N, L>())?);
-        N::forward::<Samples<L>>(&Pass::infer(1, 1), parameters, tape, scratch.get_mut(..scratch_len::<N, L>())?);
-        let column = <Samples<L> as Form>::COLUMN.max(1);
+        N::forward::<Samples<L, false>>(&Pass::infer(1, 1), parameters, tape, scratch.get_mut(..scratch_len::<N, L>())?);
+        let column = <Samples<L, false> as Form>::COLUMN.max(1);
         let y = tape.get((N::TAPE - N::OUTPUTS) * column..)?.iter().step_by(column);
         outputs.iter_mut().zip(y).for_each(|(to, &y)| *to = y);
         Some(())
@@ -122,7 +122,7 @@ impl<'a, N: Network, L: Lane, S: Kept> Classifier<'a, N, L, S> {
         sample.check(N::INPUT.len())?;
         let Lent { sample: raw, tape, .. } = &mut self.lent;
         raw.iter_mut().zip(sample.values()).for_each(|(to, value)| *to = S::of(value));
-        let to = tape.iter_mut().step_by(<Samples<L> as Form>::COLUMN.max(1));
+        let to = tape.iter_mut().step_by(<Samples<L, false> as Form>::COLUMN.max(1));
         self.model.normalisation.write(N::INPUT.height * N::INPUT.width, raw, to);
         self.run().ok_or(Refusal::Unsupported)?;
         Ok(Reply::Inferred { class: learner::greatest(self.lent.outputs), logits: Floats::new(self.lent.outputs) })
@@ -132,7 +132,7 @@ impl<'a, N: Network, L: Lane, S: Kept> Classifier<'a, N, L, S> {
     fn known(&mut self, seed: u64) -> Option<u32> {
         let Lent { parameters, tape, .. } = &mut self.lent;
         learner::write_known::<N>(seed, parameters);
-        let to = tape.iter_mut().step_by(<Samples<L> as Form>::COLUMN.max(1)).take(N::INPUT.len());
+        let to = tape.iter_mut().step_by(<Samples<L, false> as Form>::COLUMN.max(1)).take(N::INPUT.len());
         to.zip(learner::known_input(seed)).for_each(|(to, value)| *to = value);
         self.run()?;
         Some(learner::checksum(self.lent.outputs))

@@ -121,7 +121,9 @@ impl Session<'_> {
             Event::Begin { settings, .. } => Some(settings),
             _ => None,
         });
-        let needed = begun.chain([&self.settings]).map(|settings| settings.needs().sizes::<N, Widest, BATCH>().sum());
+        // Parameters are taken in where a tuner of all layers works.
+        let adopts = self.events.iter().any(|event| matches!(event, Event::Adopt(_))).then_some(&Settings::DEFAULT);
+        let needed = begun.chain([&self.settings]).chain(adopts).map(|settings| settings.needs().sizes::<N, Widest, BATCH>().sum());
         let mut parameters = self.parameters.to_vec();
         let mut working = Memory::zeros(needed.max().unwrap_or(0));
         let mut values = vec![0.0; self.room.min(MOST_SAMPLES) * N::INPUT.len()];

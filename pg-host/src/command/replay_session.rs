@@ -178,7 +178,7 @@ fn add<'a>(stretches: &mut Vec<Stretch<'a>>, counts: &mut Counts, line: &'a Line
                     if batch != options.batch || !BATCHES.contains(&batch.into()) {
                         return Err(format!("a batch of {}, where a replay has one of {BATCHES:?}, always the same", options.batch));
                     }
-                    let settings = learner::settings(&options).ok_or("noise that a tuner does not make")?;
+                    let settings = learner::settings(&options);
                     Some(Event::Begin { settings, seed: options.seed })
                 }
                 None if stretch.batch.is_none() => return Err(record::RecordError::UnknownOptions.to_string()),

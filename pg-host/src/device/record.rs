@@ -244,7 +244,7 @@ impl From<&Options> for TuneOptions {
         let noise = match options.noise {
             Noise::Gaussian => "gaussian",
             Noise::Rademacher => "rademacher",
-            Noise::RankOne => "rank-1",
+            Noise::RankOne => "rank1",
         };
         Self {
             rate: Exact(options.rate),
@@ -272,7 +272,7 @@ impl TryFrom<&TuneOptions> for Options {
         let noise = match options.noise.as_str() {
             "gaussian" => Noise::Gaussian,
             "rademacher" => Noise::Rademacher,
-            "rank-1" => Noise::RankOne,
+            "rank1" => Noise::RankOne,
             other => return Err(format!("there is no noise {other:?}")),
         };
         Ok(Self {
