@@ -27,6 +27,13 @@ fn main() {
         })
     };
     println!("cargo:rustc-env=PG_BOARD={}", board.name);
+    // The type of the flash that a program which serves keeps its state in: a constant cannot choose a type.
+    println!("cargo:rustc-check-cfg=cfg(pg_store, values(\"file\", \"nvmc\"))");
+    let store = match board.store {
+        board::Store::File => "file",
+        board::Store::Nvmc { .. } => "nvmc",
+    };
+    println!("cargo:rustc-cfg=pg_store=\"{store}\"");
 
     let model = Some(variable("PG_MODEL")).filter(|path| !path.is_empty()).unwrap_or_else(|| "models/mlp-64-32-10.pg".into());
     let model = Path::new(&variable("CARGO_MANIFEST_DIR")).join(model);
@@ -53,5 +60,9 @@ fn main() {
         println!("cargo:rustc-link-search={out}");
         println!("cargo:rustc-link-arg-bins=--nmagic");
         println!("cargo:rustc-link-arg-bins=-Tlink.x");
+        if env::var_os("CARGO_FEATURE_DEFMT").is_some() {
+            // Where the texts of the log lie, for the probe's program.
+            println!("cargo:rustc-link-arg-bins=-Tdefmt.x");
+        }
     }
 }

@@ -6,11 +6,13 @@
 //!
 //! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
 //! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`];
-//! [`tuner`], [`link`] and [`store`] serve a device that learns after deployment, and [`learner`] is that device.
+//! [`tuner`], [`link`] and [`store`] serve a device that learns after deployment, [`learner`] is that device, and [`classifier`] one
+//! with too little memory to learn.
 #![no_std]
 #![forbid(unsafe_code)]
 
 pub mod average;
+pub mod classifier;
 pub mod clip;
 pub mod floats;
 pub mod form;

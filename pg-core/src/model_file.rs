@@ -49,6 +49,12 @@ const CRC_BYTES: usize = size_of::<u32>();
 /// Without a table: 1 KB less flash, and a file is read once.
 const CRC: Crc<u32, NoTable> = Crc::<u32, NoTable>::new(&CRC_32_ISO_HDLC);
 
+/// The CRC-32 that a model file ends with, of all bytes before it: which model it is. (That of all bytes, itself included, is the same number for
+/// every file.) 0 for what is shorter.
+pub fn checksum(file: &[u8]) -> u32 {
+    file.last_chunk().map_or(0, |&crc| u32::from_le_bytes(crc))
+}
+
 /// A trained network with what is needed to use it and to train it again. Everything is borrowed.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Model<'a> {

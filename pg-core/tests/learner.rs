@@ -8,12 +8,13 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use embedded_storage::nor_flash::{ErrorType, NorFlash, NorFlashErrorKind, ReadNorFlash};
-use flash::CUTS;
+use flash::{CUTS, Random};
 use heapless::Deque;
+use pg_core::classifier::{self, Classifier};
 use pg_core::floats::Floats;
 use pg_core::initialise::Initialise;
 use pg_core::learner::{About, Learner, Lent, StartError, record_bytes};
-use pg_core::link::{Activity, CRC, Device, Noise, Options, Part, Refusal, Reply, Request, Sample, Status};
+use pg_core::link::{Activity, CRC, Device, Form, Noise, Options, Part, Refusal, Reply, Request, Sample, Status};
 use pg_core::model_file::{ClassNames, Model, ModelError, Provenance};
 use pg_core::normalisation::Normalisation;
 use pg_core::population::Population;
@@ -226,9 +227,9 @@ fn after_a_power_cut_at_any_write_or_erase_tuning_goes_on_with_the_same_bits() {
     let flash = new_flash();
     let expected = session(&mut open(&flash));
     let all = flash.0.borrow().operations;
-    // Of the many writes of a state's numbers, which are alike, some; each in one of the ways that power goes.
+    // Each of them in order, in one of the ways that power goes: the tests of the store cut each in all ways.
     let mut cuts = CUTS.into_iter().cycle();
-    for at in (0..120).chain((120..all).step_by(11)) {
+    for at in 0..all {
         let cut = cuts.next().unwrap();
         let flash = new_flash();
         flash.0.borrow_mut().cut = Some((at, cut));
@@ -259,6 +260,90 @@ fn after_a_power_cut_at_any_write_or_erase_tuning_goes_on_with_the_same_bits() {
         };
         assert_eq!(found, expected, "{at} {cut:?}");
     }
+}
+
+/// Rounds of a long session: in each the device gets two more samples and takes so many more steps.
+const ROUNDS: u32 = 10;
+const STEPS: u32 = 600;
+
+/// A long session, as a host holds it that knows only what the device says: begun where the device is, as far as power lasts. `true` at its end.
+/// `look` sees the device after each answer and step.
+fn go_on(device: &mut Kept, mut look: impl FnMut(&mut Kept)) -> bool {
+    for round in 0..ROUNDS {
+        for i in status(device).samples..20 + 2 * round {
+            if label(device, i as u8).is_err() {
+                return false;
+            }
+            look(device);
+        }
+        let now = status(device).step;
+        let (until, options) = ((round + 1) * STEPS, (now == 0).then_some(OPTIONS));
+        if now < until && !device.is_tuning() && device.answer(&Request::Tune { steps: until - now, options }).is_err() {
+            return false;
+        }
+        while device.is_tuning() {
+            look(device);
+            device.advance();
+        }
+        look(device);
+    }
+    true
+}
+
+#[test]
+fn a_session_with_a_thousand_power_cuts_at_random_ends_with_the_same_bits_and_loses_no_state_but_the_one_in_flight() {
+    let whole = new_flash();
+    let mut device = open(&whole);
+    assert!(go_on(&mut device, |_| ()));
+    let (expected, all) = (bits(device.parameters()), whole.0.borrow().operations);
+
+    let mut random = Random(0x5eed);
+    let flash = new_flash();
+    let (mut cuts, mut in_saves, mut in_samples, mut torn) = (0, 0, 0, 0);
+    // What the device has said last: the number of its saved state, its steps then, and how many samples it has.
+    let (mut saved, mut step_saved, mut samples) = (0, 0, 0);
+    let found = loop {
+        if cuts < 1000 {
+            let (at, cut) = (u64::from(random.below(250)), CUTS[random.below(4) as usize]);
+            let operations = flash.0.borrow().operations;
+            flash.0.borrow_mut().cut = Some((operations + at, cut));
+        }
+        let lost = |flash: &Shared| cuts < 1000 && flash.0.borrow().lost_power();
+        let (before, before_samples) = (saved, samples);
+        let mut ended = false;
+        if let Ok(mut device) = try_open(flash.clone()) {
+            let now = status(&mut device);
+            assert!(now.saved == saved || now.saved == saved + 1, "cut {cuts}: state {} was found, and {saved} was saved", now.saved);
+            assert!(now.step >= step_saved, "cut {cuts}: step {} was found, and {step_saved} was saved", now.step);
+            assert!(now.samples == samples || now.samples == samples + 1, "cut {cuts}: {} of {samples} samples", now.samples);
+            (saved, step_saved, samples) = (now.saved, now.step, now.samples);
+            ended = go_on(&mut device, |device| {
+                // What is said with power off is heard by nobody.
+                if !lost(&flash) {
+                    let now = status(device);
+                    if now.saved != saved {
+                        (saved, step_saved) = (now.saved, now.step);
+                    }
+                    samples = now.samples;
+                }
+            }) && !lost(&flash);
+            if ended {
+                break bits(device.parameters());
+            }
+        }
+        assert!(!ended && lost(&flash), "cut {cuts}: the session ended early");
+        let cut = flash.0.borrow().cut;
+        torn += u32::from(cut.is_some_and(|(_, cut)| matches!(cut, flash::Cut::Half | flash::Cut::Anything)));
+        (in_saves, in_samples) = (in_saves + u32::from(saved != before), in_samples + u32::from(samples != before_samples));
+        cuts += 1;
+        flash.0.borrow_mut().power_on();
+    };
+    let operations = flash.0.borrow().operations;
+    println!(
+        "{cuts} cuts, {torn} of them half way; {operations} writes and erases, {all} without cuts; {in_saves} lives saved, {in_samples} took samples"
+    );
+    assert_eq!(found, expected);
+    assert_eq!(cuts, 1000, "the session is too short for a thousand cuts");
 }
 
 #[test]
@@ -394,7 +479,7 @@ fn bad_requests_get_their_own_answers_and_change_nothing() {
     let short = Sample::I8(&values[1..]);
     assert_eq!(ask(&mut device, Request::Infer { sample: short }), Some(Refusal::SampleLength { found: 8, expected: 9 }));
     let floats = Sample::F32(Floats::new(&infinite));
-    assert_eq!(ask(&mut device, Request::Infer { sample: floats }), Some(Refusal::SampleForm { kept: pg_core::link::Form::I8 }));
+    assert_eq!(ask(&mut device, Request::Infer { sample: floats }), Some(Refusal::SampleForm { kept: Form::I8 }));
     (0..ROOM as u8).for_each(|i| assert!(label(&mut device, i).is_ok()));
     assert_eq!(label(&mut device, 0), Err(Refusal::RingFull { samples: 40 }));
     assert_eq!(ask(&mut device, tune(Options { batch: 8, ..OPTIONS })), Some(Refusal::Batch { batch: 4 }));
@@ -422,6 +507,17 @@ fn bad_requests_get_their_own_answers_and_change_nothing() {
 }
 
 #[test]
+fn a_device_says_which_model_it_was_built_with() {
+    let crc = |parameters: &[f32]| {
+        let mut device = opened::<4>(model_file::<Net>(parameters, NORMALISATION), new_flash(), 10_000).unwrap();
+        let Ok(Reply::Hello(hello)) = device.answer(&Request::Hello) else { panic!() };
+        hello.model_crc
+    };
+    assert_eq!(crc(&initial()), crc(&initial()));
+    assert_ne!(crc(&initial()), crc(&[0.5; Net::PARAMS]));
+}
+
+#[test]
 fn what_cannot_start_says_why() {
     let damaged = &model_file::<Net>(&initial(), NORMALISATION)[1..];
     let start = |model, flash, working| opened::<4>(model, flash, working).err();
@@ -439,4 +535,74 @@ fn known_networks_give_the_outputs_that_they_have_always_given() {
     let mut device = open(&new_flash());
     assert_eq!(KNOWN.map(Some), [0, 1].map(|seed| device.known(seed)));
     assert_eq!(device.answer(&Request::SelfTest), Ok(Reply::Tested { passed: 2, of: 2 }));
+}
+
+#[test]
+fn a_device_that_only_classifies_has_the_bits_of_one_that_learns_and_refuses_to_change() {
+    let model = model_file::<Net>(&initial(), NORMALISATION);
+    let (mut parameters, mut tape, mut scratch, mut sample, mut outputs, mut piece) = (
+        [0.0; Net::PARAMS],
+        vec![0.0; classifier::tape_len::<Net, Widest>()],
+        vec![0.0; classifier::scratch_len::<Net, Widest>()],
+        [0; 9],
+        [0.0; 11],
+        [0; 100],
+    );
+    let about = classifier::About { firmware: "test 1", model, plan: &[("parameters", 1)], known: &KNOWN };
+    let lent = classifier::Lent {
+        parameters: &mut parameters,
+        tape: &mut tape,
+        scratch: &mut scratch,
+        sample: &mut sample,
+        outputs: &mut outputs,
+        piece: &mut piece,
+    };
+    let mut device = Classifier::<Net, Widest, i8>::open(about, lent).unwrap();
+    let mut learner = open(&new_flash());
+    assert_eq!(device.answer(&Request::SelfTest), Ok(Reply::Tested { passed: 2, of: 2 }));
+    for i in 0..20 {
+        let (_, values) = self::sample(i);
+        let infer = Request::Infer { sample: Sample::I8(&values) };
+        let Ok(Reply::Inferred { class, logits }) = learner.answer(&infer) else { panic!() };
+        let expected: Vec<f32> = logits.iter().collect();
+        let Ok(Reply::Inferred { class: found, logits }) = device.answer(&infer) else { panic!() };
+        assert_eq!((found, bits(&logits.iter().collect::<Vec<_>>())), (class, bits(&expected)));
+    }
+    assert_eq!(bits(device.parameters()), bits(&initial()), "after the self-test, too");
+    let Ok(Reply::Hello(hello)) = device.answer(&Request::Hello) else { panic!() };
+    assert_eq!((hello.fingerprint, hello.samples, hello.params), (Net::fingerprint(), 0, Net::PARAMS as u32));
+    let Ok(Reply::Status(status)) = device.answer(&Request::Status) else { panic!() };
+    assert_eq!((status.activity, status.step, status.samples), (Activity::Idle, 0, 0));
+
+    let Ok(Reply::Parameters { generation, bytes: total, crc }) = device.answer(&Request::Parameters) else { panic!() };
+    let mut pulled = Vec::new();
+    while pulled.len() < total as usize {
+        let wanted = 100.min(total - pulled.len() as u32);
+        let Ok(Reply::Piece { bytes, .. }) = device.answer(&Request::Pull { generation, offset: pulled.len() as u32, bytes: wanted })
+        else {
+            panic!()
+        };
+        pulled.extend_from_slice(bytes);
+    }
+    assert_eq!(CRC.checksum(&pulled), crc);
+    assert_eq!(device.answer(&Request::Pull { generation, offset: 0, bytes: 101 }), Err(Refusal::ReplyTooLong));
+    assert_eq!(device.answer(&Request::Pull { generation, offset: total, bytes: 1 }), Err(Refusal::OutOfRange));
+    assert_eq!(device.answer(&Request::Infer { sample: Sample::U8(&[0; 9]) }), Err(Refusal::SampleForm { kept: Form::I8 }));
+
+    let values = [0; 9];
+    let changes = [
+        Request::Label { label: 0, sample: Sample::I8(&values) },
+        Request::Tune { steps: 1, options: Some(OPTIONS) },
+        Request::Stop,
+        Request::Evaluate { part: Part::All },
+        Request::BeginPush { fingerprint: Net::fingerprint(), bytes: total, crc },
+        Request::Push { offset: 0, bytes: &values },
+        Request::EndPush,
+        Request::Save,
+        Request::RollBack,
+        Request::Reset,
+        Request::Forget { samples: 1 },
+    ];
+    changes.iter().for_each(|request| assert_eq!(device.answer(request), Err(Refusal::Unsupported), "{request:?}"));
+    assert_eq!(bits(device.parameters()), bits(&initial()));
 }

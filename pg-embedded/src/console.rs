@@ -1,6 +1,7 @@
 //! The way out of the firmware: lines of words, whole numbers and the bits of floats, and the end.
 //!
-//! With the feature `semihosting` it leads to the debugger or emulator, on a desktop to standard output, otherwise nowhere. It
+//! With the feature `semihosting` it leads to the debugger or emulator, with `defmt` to the log of a debugging probe, which does not stop the processor,
+//! on a desktop to standard output, otherwise nowhere. It
 //! deliberately does not use `core::fmt`, whose machinery is larger than a network, but to report why a program ends.
 //!
 //! ```
@@ -26,7 +27,28 @@ mod route {
     }
 }
 
-#[cfg(all(target_os = "none", not(feature = "semihosting")))]
+#[cfg(all(target_os = "none", feature = "defmt", not(feature = "semihosting")))]
+mod route {
+    use defmt_rtt as _;
+
+    pub fn write(bytes: &[u8]) {
+        // A frame of the log ends a line by itself.
+        let line = bytes.strip_suffix(b"\n").unwrap_or(bytes);
+        defmt::println!("{=str}", core::str::from_utf8(line).unwrap_or_default());
+    }
+
+    pub fn report(reason: &dyn core::fmt::Display) {
+        defmt::error!("{}", defmt::Display2Format(reason));
+    }
+
+    pub fn end(_: bool) -> ! {
+        loop {
+            cortex_m::asm::wfi();
+        }
+    }
+}
+
+#[cfg(all(target_os = "none", not(any(feature = "semihosting", feature = "defmt"))))]
 mod route {
     pub fn write(bytes: &[u8]) {
         core::hint::black_box(bytes); // what is said must be computed, heard or not

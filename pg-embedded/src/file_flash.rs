@@ -83,3 +83,11 @@ impl NorFlash for FileFlash {
         self.seek(offset).and_then(|()| self.file.write_all(bytes)).map_err(|_| NorFlashErrorKind::Other)
     }
 }
+
+/// The flash of this board: the file `device.flash`, with so many bytes.
+///
+/// # Errors
+/// A sentence.
+pub fn flash(bytes: u32) -> core::result::Result<FileFlash, &'static dyn core::fmt::Display> {
+    FileFlash::open(c"device.flash", bytes).map_err(|_| &"device.flash cannot be opened or made, which stands for the flash" as _)
+}

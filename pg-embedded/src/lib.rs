@@ -1,15 +1,16 @@
 //! What the firmware's programs share: the board's numbers, the FPU as a number type, the way out, a counter.
 //!
 //! The networks and their kernels are `pg_core`'s; this crate only gives them a place to run. It allocates nothing and
-//! drives no peripheral but SysTick, so that it runs on every Cortex-M, but for the UART of the programs that serve. It builds for the
+//! drives no peripheral but SysTick, so that it runs on every Cortex-M, but for UART and flash of the programs that serve. It builds for the
 //! desktop, too.
 //!
 //! | feature | what it adds |
 //! |---|---|
 //! | `large` | the programs `lenet` and `folded`, for boards with 512 KB of RAM |
 //! | `tuning` | the programs `steps` and `tune`, which learn, for boards with an FPU |
-//! | `serving` | the programs `serve` and `serve-vowels`, which learn what a host sends them, for boards with a UART that is driven here |
+//! | `serving` | the programs `serve` and `serve-vowels`, which learn what a host sends them, and `classifier`, for boards with a UART that is driven here |
 //! | `no-panic` | a program in which a panic can be reached does not link: for `no-panic`, which proves it of the tuner, and `no-panic-link` alone |
+//! | `defmt` | [`console`] prints to the log of a debugging probe (RTT); `semihosting` goes before |
 //! | `semihosting` | [`console`] prints through the debugger or emulator, and ends the program there |
 //!
 //! | variable at build time | what it chooses |
@@ -22,9 +23,11 @@
 pub mod board;
 mod classify;
 pub mod console;
-#[cfg(all(target_os = "none", feature = "serving"))]
+#[cfg(all(target_os = "none", feature = "serving", pg_store = "file"))]
 mod file_flash;
 mod fpu;
+#[cfg(all(target_os = "none", feature = "serving", pg_store = "nvmc"))]
+mod nvmc;
 mod plan;
 #[cfg(feature = "serving")]
 pub mod serving;
@@ -34,7 +37,15 @@ pub mod tuning;
 mod uart;
 
 #[cfg(all(target_os = "none", feature = "serving"))]
-pub use {file_flash::FileFlash, uart::Uart};
+pub use uart::Uart;
+
+#[cfg(all(target_os = "none", feature = "serving", pg_store = "file"))]
+pub use file_flash::{FileFlash, flash};
+#[cfg(all(target_os = "none", feature = "serving", pg_store = "nvmc"))]
+pub use nvmc::{Nvmc, flash};
+
+#[cfg(all(target_os = "none", feature = "serving", pg_store = "file", not(feature = "semihosting")))]
+compile_error!("this board's flash is not driven: a file of the emulator stands for it, with the feature `semihosting`");
 
 pub use classify::{Memory, classify, ticks_of};
 pub use fpu::{Fpu, fused_multiply_add, square_root};

@@ -19,7 +19,7 @@ use self::train::{DISTRIBUTIONS, batch_mode, distribution};
 use crate::device::DeviceOptions;
 use crate::options::{
     BenchOptions, DataInspectOptions, EvalOptions, GradientOptions, InspectOptions, PredictOptions, ReplayOptions, ResumeOptions,
-    StudyCommand, TrainOptions,
+    SessionOptions, StudyCommand, TrainOptions,
 };
 
 /// What is to be done.
@@ -35,6 +35,8 @@ pub enum Command {
     Predict(PredictOptions),
     /// Compute a device's fine-tuning session.
     Replay(Box<ReplayOptions>),
+    /// Compute a recorded session with a device.
+    ReplaySession(SessionOptions),
     /// Show what is in a data set.
     DataInspect(DataInspectOptions),
     /// List the data sets.
@@ -107,6 +109,9 @@ enum Sub {
     ///
     /// The device gets some labelled samples and takes steps on them; accuracy is that on samples it did not get: those of the data set's test
     /// part, else all others. So its options are chosen here, before a board is flashed.
+    ///
+    /// With --session it computes a session that `device --record` has recorded, from the model that the device was built with, and says whether the
+    /// device had the same bits.
     Replay(Box<replay::Replay>),
     /// Show everything that is in a model file
     Inspect(model::Inspect),

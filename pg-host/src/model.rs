@@ -52,6 +52,11 @@ impl ModelFile {
         self.bytes.len()
     }
 
+    /// Which model it is: [`pg_core::link::Hello::model_crc`] of a device that was built with it.
+    pub fn crc(&self) -> u32 {
+        pg_core::model_file::checksum(&self.bytes)
+    }
+
     /// The model in it.
     pub fn decode(&self) -> Result<Model<'_>, Failure> {
         Ok(Model::decode(&self.bytes).with_context(|| format!("reading {}", self.name))?)
@@ -110,11 +115,16 @@ impl Outcome<'_> {
             },
             parameters: pg_core::floats::Floats::new(self.parameters),
         };
-        let mut bytes = vec![0; model.encoded_len()];
-        model.encode_into(&mut bytes).context("encoding the model")?;
-        write_atomically(path, &bytes).map_err(anyhow::Error::from)?;
-        Ok(bytes.len())
+        write(path, &model)
     }
+}
+
+/// Writes a model file and returns its size in bytes.
+pub fn write(path: &Path, model: &Model) -> Result<usize, Failure> {
+    let mut bytes = vec![0; model.encoded_len()];
+    model.encode_into(&mut bytes).context("encoding the model")?;
+    write_atomically(path, &bytes).map_err(anyhow::Error::from)?;
+    Ok(bytes.len())
 }
 
 /// A text on one line, as the model file wants it: control characters become spaces, nothing becomes `-`.

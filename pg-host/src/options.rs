@@ -73,6 +73,21 @@ pub struct ReplayOptions {
     pub json: bool,
 }
 
+/// Which recorded session `replay` is to compute.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionOptions {
+    /// The model file that the device was built with.
+    pub model: PathBuf,
+    /// The record.
+    pub session: PathBuf,
+    /// The file for the model at its end.
+    pub out: Option<PathBuf>,
+    /// Print what the device prints.
+    pub log: bool,
+    /// Print JSON.
+    pub json: bool,
+}
+
 impl ReplayOptions {
     /// Whether the options make sense.
     ///

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 
 use crate::{
-    board::{ALL, Board},
+    board::{ALL, Board, named},
     builds, device_bench, device_session,
     emulator::Emulator,
     firmware::{self, directory, elf},
@@ -22,6 +22,8 @@ use crate::{
 
 /// The board of the quick tests.
 const DEFAULT: Board = ALL[0];
+/// A board of the same target with less RAM than LeNet's parameters take.
+const SMALL: Board = named("nucleo-f446re");
 /// Not a member of the workspace, as a user's own crate.
 const EXAMPLE: &str = "examples/own-network/Cargo.toml";
 
@@ -55,7 +57,11 @@ pub fn ci() -> Result<()> {
     steps.command("clippy on the desktop", host("clippy --quiet --workspace --all-targets -- -D warnings"))?;
     steps.step("clippy on Cortex-M", "cargo xtask ci", || {
         let toolchain = Toolchain::find(DEFAULT.target, true)?;
-        for features in ["", "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning", "--features=pg-embedded/serving"] {
+        for features in [
+            "",
+            "--features=pg-embedded/semihosting,pg-embedded/large,pg-embedded/tuning",
+            "--features=pg-embedded/serving,pg-embedded/semihosting",
+        ] {
             let mut command = toolchain.cargo("clippy", &directory());
             command.args(["--quiet", "--package", "pg-core", "--package", "pg-embedded"]).args((!features.is_empty()).then_some(features));
             run(command.args(["--", "-D", "warnings"]).current_dir(workspace()))?;
@@ -113,13 +119,23 @@ pub fn no_panic() -> Result<()> {
     firmware::build_no_panic(&DEFAULT, &Toolchain::find(DEFAULT.target, false)?)
 }
 
+/// Has the compiler refuse a network that a board's RAM has no room for.
+pub fn does_not_fit() -> Result<()> {
+    firmware::refuse_too_large(&DEFAULT, &SMALL, &Toolchain::find(DEFAULT.target, false)?)
+}
+
 fn build_all(steps: &mut Steps) -> Result<()> {
     steps.step("firmware for every board", "cargo xtask firmware", || {
         for board in &ALL {
             firmware::build(board, &Toolchain::find(board.target, false)?)?;
         }
+        for board in ALL.iter().filter(|board| !board.emulated && board.uart.is_some()) {
+            firmware::build_real(board, &Toolchain::find(board.target, false)?)?;
+            println!("serve for {}, with its own UART and flash", board.name);
+        }
         Ok(Done)
     })?;
+    steps.step("a network that does not fit does not compile", "cargo xtask does-not-fit", || does_not_fit().map(|()| Done))?;
     steps.step("no panic can be reached in what serves a device that learns", "cargo xtask no-panic", || no_panic().map(|()| Done))?;
     steps.step("sizes of the silent firmware", "cargo xtask size", || firmware::size_table().map(|()| Done))
 }

@@ -6,6 +6,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use anyhow::{Context, Result, ensure};
@@ -37,8 +38,11 @@ pub const STEPS: &str = "steps";
 /// The session of fine-tuning.
 pub const TUNE: &str = "tune";
 
-/// The programs that serve the link.
-pub const SERVING: [&str; 2] = ["serve", "serve-vowels"];
+/// The program that proves the driver of a board's flash.
+pub const KEEP: &str = "keep";
+
+/// The programs that serve the link, the last without learning.
+pub const SERVING: [&str; 3] = ["serve", "serve-vowels", "classifier"];
 
 /// The feature that builds the programs which need much RAM.
 pub const LARGE: &str = "large";
@@ -84,7 +88,16 @@ pub fn build(board: &Board, toolchain: &Toolchain) -> Result<()> {
 
 /// Builds one program for a board, in the form that prints, and returns its ELF file.
 pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<PathBuf> {
-    let features = if SERVING.contains(&program) { "serving" } else { "semihosting,tuning" };
+    let features = if program == KEEP || SERVING.contains(&program) { "semihosting,serving" } else { "semihosting,tuning" };
+    build_with(board, toolchain, program, features)
+}
+
+/// Builds the device that learns for a real board whose UART and flash are driven, in the form that stands alone.
+pub fn build_real(board: &Board, toolchain: &Toolchain) -> Result<PathBuf> {
+    build_with(board, toolchain, SERVING[0], "serving")
+}
+
+fn build_with(board: &Board, toolchain: &Toolchain, program: &str, features: &str) -> Result<PathBuf> {
     let mut command = toolchain.cargo("build", &directory());
     command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", features, "--bin", program]);
     run(command.env("PG_BOARD", board.name).current_dir(workspace()))?;
@@ -97,6 +110,30 @@ pub fn build_no_panic(board: &Board, toolchain: &Toolchain) -> Result<()> {
     command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", "no-panic"]);
     command.args(["--bin", "no-panic", "--bin", "no-panic-link"]);
     run(command.env("PG_BOARD", board.name).current_dir(workspace()))
+}
+
+/// What the compiler says of a network that exceeds the board's RAM: pg-embedded's `plan`.
+const DOES_NOT_FIT: &str = "the network does not fit the board's RAM";
+
+/// Holds the compiler to it: the program `lenet`, built for `roomy` a moment ago, must not build for a board with less RAM than its parameters take,
+/// and the reason must be this sentence and no other.
+pub fn refuse_too_large(roomy: &Board, small: &Board, toolchain: &Toolchain) -> Result<()> {
+    let build = |board: &Board| {
+        let mut command = toolchain.cargo("build", &directory());
+        command.args(["--quiet", "--package", "pg-embedded", "--profile", "firmware", "--features", LARGE, "--bin", "lenet"]);
+        command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::piped()).output().context("cargo cannot be started")
+    };
+    let fits = build(roomy)?;
+    let complaint = String::from_utf8_lossy(&fits.stderr).into_owned();
+    ensure!(fits.status.success(), "lenet does not build for {}, whose RAM it fits: {complaint}", roomy.name);
+    let too_large = build(small)?;
+    ensure!(!too_large.status.success(), "lenet builds for {}, whose RAM it does not fit", small.name);
+    let text = String::from_utf8_lossy(&too_large.stderr);
+    let errors: Vec<&str> = text.lines().filter(|line| line.starts_with("error[")).collect();
+    let sentence = text.lines().find(|line| line.contains(DOES_NOT_FIT)).map(str::trim);
+    ensure!(errors.len() == 1 && sentence.is_some(), "lenet must not build for {} because `{DOES_NOT_FIT}`:\n{text}", small.name);
+    println!("lenet for {} ({} bytes of RAM): {}: {}", small.name, small.ram.bytes, errors[0], sentence.unwrap_or_default());
+    Ok(())
 }
 
 /// Bytes of `.data` and `.bss` of a silent program.

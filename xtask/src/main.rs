@@ -34,16 +34,18 @@ Usage: cargo xtask <command>
   firmware        builds the firmware for every board and prints the table of sizes
   no-panic        links the programs in which no panic can be reached, and so proves it of the tuner, the decoders, the link, the store and
                   the device that learns
+  does-not-fit    has the compiler refuse a network that exceeds a board's RAM, and holds it to its sentence
   size            the same table from what is already built
   compile-times   times a clean release build of the desktop's program, then each network alone: seconds, and seconds of computing
   qemu [BOARD]    builds the firmware for BOARD (mps2-an386, a Cortex-M4F, unless given), runs it in QEMU and prints its output
                   with ticks turned into instructions
-  device-bench    counts the instructions of learning on a Cortex-M4F and M7 in QEMU, prints a table (--json: one object) and
+  device-bench    counts the instructions of learning on a Cortex-M0, M3, M4F and M7 in QEMU, prints a table (--json: one object) and
                   holds it against the bars and xtask/device-bench.json (--accept: writes that anew)
   serve [PROGRAM] [BOARD]
-                  runs a device that learns, `serve` (digits) or `serve-vowels`, in QEMU until Ctrl-C; `pg-host device` reaches it at
+                  runs a device that learns, `serve` (digits) or `serve-vowels`, or one that only infers, `classifier`, in QEMU until Ctrl-C; `pg-host device` reaches it at
                   the port that it prints, and the file device.flash in this directory stands for its flash
-  device-session  has such devices learn over the link on a Cortex-M4F and M7, and cuts their power: the bits are those of `pg-host replay`
+  device-session  has such devices learn over the link on a Cortex-M4F and M7, and cuts their power, the last layer on a Cortex-M3, and one infer on
+                  a Cortex-M0: the bits are those of `pg-host replay`, of the sessions' own records, and of `pg-host predict`
 
 A skipped step is printed with its reason; with CI=true in the environment it is an error.
 Firmware goes to target/firmware/boards/<board>/; the compiler is rustup's where `rustup target add` has put the target,
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         ["builds"] => checks::builds(),
         ["firmware"] => checks::firmware(),
         ["no-panic"] => checks::no_panic(),
+        ["does-not-fit"] => checks::does_not_fit(),
         ["size"] => firmware::size_table(),
         ["compile-times"] => compile_times::table(),
         ["device-bench"] => device_bench::run(false, false),

@@ -68,6 +68,14 @@ pub fn counts(emulator: &Emulator, board: &Board, toolchain: &Toolchain) -> Resu
     Ok(lines.iter().filter_map(count).collect())
 }
 
+/// Runs a program that is built for it alone, and holds its lines against the desktop's.
+pub fn run_one(emulator: &Emulator, board: &Board, toolchain: &Toolchain, program: &str) -> Result<()> {
+    println!("{program} on {}:", board.name);
+    let lines = run(emulator, board, &build_one(board, toolchain, program)?)?;
+    lines.iter().for_each(|line| println!("  {line}"));
+    same_on_the_desktop(program, board, &lines)
+}
+
 /// The plan that a program prints says what the linker says, to [`PLAN_TOLERANCE`].
 fn verify_plan(board: &Board, program: &str, lines: &[String]) -> Result<()> {
     if let Some(planned) = lines.iter().find_map(|line| line.strip_prefix("ram statics ")) {
@@ -86,7 +94,7 @@ fn verify_plan(board: &Board, program: &str, lines: &[String]) -> Result<()> {
 fn same_on_the_desktop(program: &str, board: &Board, lines: &[String]) -> Result<()> {
     let mut command = host_cargo("run");
     command.args(["--quiet", "--release", "--package", "pg-embedded", "--bin", program]);
-    command.arg(format!("--features={LARGE},tuning"));
+    command.arg(format!("--features={LARGE},tuning,serving"));
     let output = command.env("PG_BOARD", board.name).current_dir(workspace()).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "{program} ended with {} on the desktop", output.status);
     let desktop = String::from_utf8(output.stdout).context("the desktop's output is no text")?;

@@ -18,6 +18,7 @@ use core::marker::PhantomData;
 use embedded_storage::nor_flash::NorFlash;
 
 pub use self::kept::{Kept, record_bytes};
+pub use self::options::settings;
 pub use self::start::StartError;
 
 use self::transfer::Push;
@@ -25,7 +26,7 @@ use crate::floats::Floats;
 use crate::lane::Lane;
 use crate::layers::SegmentKind;
 use crate::link::{Activity, CRC, Device, Hello, Options, Part, Refusal, Reply, Request, Sample, Status};
-use crate::model_file::Model;
+use crate::model_file::{self, Model};
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
 use crate::normalisation::Normalisation;
@@ -123,7 +124,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         enough(outputs.len(), N::OUTPUTS)?;
         enough(piece.len(), record_bytes::<S>(N::INPUT.len()))?;
         let options = Options { batch: BATCH as u16, ..about.options };
-        let settings = options::settings(&options);
+        let settings = settings(&options);
         let state = State::first(options.seed, 0);
         let mut tuning = Tuning { memory, normalisation: factory.normalisation, settings, state, network: PhantomData };
         tuning.tuner()?;
@@ -192,17 +193,9 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         self.pushed = None;
         let Self { tuning, outputs, .. } = self;
         let mut tuner = tuning.tuner().ok()?;
-        let parameters = tuner.spare();
-        parameters.iter_mut().zip(numbers(seed, 0)).for_each(|(to, number)| *to = number);
-        N::segments(&mut |segment| {
-            if segment.kind == SegmentKind::Variance {
-                parameters.get_mut(segment.range()).unwrap_or_default().iter_mut().for_each(|variance| *variance = variance.abs());
-            }
-        });
-        tuner.infer_spare(numbers(seed, 1), outputs)?;
-        let mut crc = CRC.digest();
-        outputs.iter().for_each(|output| crc.update(&output.to_le_bytes()));
-        Some(crc.finalize())
+        write_known::<N>(seed, tuner.spare());
+        tuner.infer_spare(known_input(seed), outputs)?;
+        Some(checksum(outputs))
     }
 
     fn tuner(&mut self) -> Result<FineTuner<'_, N, L, S, BATCH>, Refusal> {
@@ -216,7 +209,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         }
         self.tuning.memory.working.fill(0.0);
         self.options = Options { batch: BATCH as u16, ..self.about.options };
-        self.tuning.settings = options::settings(&self.options);
+        self.tuning.settings = settings(&self.options);
         self.tuning.state = State::first(self.options.seed, 0);
         (self.activity, self.steps_left, self.loss, self.pushed) = (Activity::Idle, 0, f32::NAN, None);
         self.generation = self.generation.wrapping_add(1);
@@ -258,13 +251,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         self.read(sample)?;
         let Self { tuning, sample, outputs, .. } = self;
         tuning.tuner().map_err(start::refusal)?.infer(sample, outputs).ok_or(Refusal::Unsupported)?;
-        let (mut class, mut greatest) = (0, f32::NEG_INFINITY);
-        for (i, &output) in (0..).zip(outputs.iter()) {
-            if output > greatest {
-                (class, greatest) = (i, output);
-            }
-        }
-        Ok(Reply::Inferred { class, logits: Floats::new(outputs) })
+        Ok(Reply::Inferred { class: greatest(outputs), logits: Floats::new(outputs) })
     }
 
     fn tune(&mut self, steps: u32, options: Option<Options>) -> Result<(), Refusal> {
@@ -283,7 +270,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
             if usize::from(options.batch) != BATCH {
                 return Err(Refusal::Batch { batch: BATCH as u16 });
             }
-            let settings = options::settings(&options);
+            let settings = settings(&options);
             let before = core::mem::replace(&mut self.tuning.settings, settings);
             match self.tuning.tuner() {
                 Ok(mut tuner) => {
@@ -332,7 +319,7 @@ impl<'a, N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Learner<
         Hello {
             firmware: self.about.firmware,
             fingerprint: N::fingerprint(),
-            model_crc: CRC.checksum(self.about.model),
+            model_crc: model_file::checksum(self.about.model),
             input: (N::INPUT.channels as u32, N::INPUT.height as u32, N::INPUT.width as u32),
             classes: N::OUTPUTS as u16,
             params: N::PARAMS as u32,
@@ -409,6 +396,39 @@ impl<N: Network, L: Lane, S: Kept, F: NorFlash, const BATCH: usize> Device for L
         }
         Ok(Reply::Done { step: self.tuning.state.step })
     }
+}
+
+/// The place of the greatest output, the first of equal ones.
+pub(crate) fn greatest(outputs: &[f32]) -> u16 {
+    let (mut class, mut greatest) = (0, f32::NEG_INFINITY);
+    for (i, &output) in (0..).zip(outputs) {
+        if output > greatest {
+            (class, greatest) = (i, output);
+        }
+    }
+    class
+}
+
+/// CRC-32 of numbers, little endian.
+pub(crate) fn checksum(numbers: &[f32]) -> u32 {
+    let mut crc = CRC.digest();
+    numbers.iter().for_each(|number| crc.update(&number.to_le_bytes()));
+    crc.finalize()
+}
+
+/// Writes the parameters of the known network of this seed.
+pub(crate) fn write_known<N: Network>(seed: u64, parameters: &mut [f32]) {
+    parameters.iter_mut().zip(numbers(seed, 0)).for_each(|(to, number)| *to = number);
+    N::segments(&mut |segment| {
+        if segment.kind == SegmentKind::Variance {
+            parameters.get_mut(segment.range()).unwrap_or_default().iter_mut().for_each(|variance| *variance = variance.abs());
+        }
+    });
+}
+
+/// The input of the known network of this seed.
+pub(crate) fn known_input(seed: u64) -> impl Iterator<Item = f32> {
+    numbers(seed, 1)
 }
 
 /// Numbers between -1/4 and 1/4 that follow from `seed`, another row for each `row`.

@@ -7,7 +7,7 @@ use crate::population::Population;
 use crate::tuner::Settings;
 
 /// How to learn with these options.
-pub(super) fn settings(options: &Options) -> Settings {
+pub fn settings(options: &Options) -> Settings {
     let distribution = match options.noise {
         Noise::Gaussian => Distribution::Gaussian,
         Noise::Rademacher => Distribution::Rademacher,

@@ -310,7 +310,7 @@ pub struct Hello<'a> {
     pub firmware: &'a str,
     /// [`Network::fingerprint`](crate::Network::fingerprint).
     pub fingerprint: u64,
-    /// CRC-32 of the model file that it was built with: what a replay begins with.
+    /// [`checksum`](crate::model_file::checksum) of the model file that it was built with: what a replay begins with.
     pub model_crc: u32,
     /// Values of a sample: channels, height, width.
     pub input: (u32, u32, u32),

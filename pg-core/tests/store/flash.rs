@@ -76,6 +76,12 @@ impl<const WORD: usize, const PAGE: usize> Flash<WORD, PAGE> {
         &self.bytes
     }
 
+    /// Whether power has gone, and not come back.
+    #[allow(dead_code, reason = "the tests of the store see it by their errors")]
+    pub fn lost_power(&self) -> bool {
+        self.dead
+    }
+
     /// Power comes back.
     pub fn power_on(&mut self) {
         (self.dead, self.cut) = (false, None);

@@ -1,4 +1,4 @@
-//! Proves that no panic can be reached in the link's server, in the device that it asks, and in the store: with the feature `no-panic` it links only if so.
+//! Proves that no panic can be reached in the link's server, in the devices that it asks, and in the store: with the feature `no-panic` it links only if so.
 //!
 //! It is not meant to be run. What it works on comes from where the compiler cannot see, so that nothing is left out.
 #![cfg_attr(target_os = "none", no_std, no_main)]
@@ -8,6 +8,7 @@
 #[cortex_m_rt::entry]
 fn main() -> ! {
     use core::hint::black_box;
+    use pg_core::classifier::{self, Classifier};
     use pg_core::learner::{About, Learner, Lent};
     use pg_core::link::{Client, Options, Request, Retry, Server, content_bytes, frame_bytes};
     use pg_core::store::{Cursor, Layout, Store};
@@ -59,6 +60,24 @@ fn main() -> ! {
         best: black_box(best),
     };
     let lent = Lent { tuner: memory, sample: black_box(sample), outputs: black_box(outputs), piece: black_box(piece) };
+    static CLASSIFIED: ConstStaticCell<[f32; Net::PARAMS]> = ConstStaticCell::new([0.0; Net::PARAMS]);
+    static TAPE: ConstStaticCell<[f32; Net::TAPE]> = ConstStaticCell::new([0.0; Net::TAPE]);
+    let (Some(classified), Some(tape)) = (CLASSIFIED.try_take(), TAPE.try_take()) else { pg_embedded::console::end(false) };
+    let (mut scratch, mut sample_of, mut logits, mut part) = ([0.0; 64], [0; 64], [0.0; 10], [0; 64]);
+    let (mut request_of, mut reply_of) = ([0; content_bytes(100)], [0; frame_bytes(100)]);
+    let classifier = Classifier::<Net, Fpu, u8>::open(
+        classifier::About { firmware: black_box("no panic"), model: black_box(&[]), plan: black_box(&[]), known: black_box(&[]) },
+        classifier::Lent {
+            parameters: black_box(classified),
+            tape: black_box(tape),
+            scratch: black_box(&mut scratch),
+            sample: black_box(&mut sample_of),
+            outputs: black_box(&mut logits),
+            piece: black_box(&mut part),
+        },
+    );
+    let Ok(mut classifier) = classifier else { pg_embedded::console::end(false) };
+    let mut other = Server::new(black_box(&mut request_of), black_box(&mut reply_of));
     let layout = Layout { start: 0, slot_bytes: 32 << 10, sector_bytes: 1024, sectors: 4 };
     let learner = Learner::<Net, Fpu, u8, _, 8>::open(about, lent, unseen::Flash, black_box(layout));
     let Ok(mut learner) = learner else { pg_embedded::console::end(false) };
@@ -74,6 +93,8 @@ fn main() -> ! {
         black_box(client.ask(black_box(&Request::Hello), black_box(5))).ok();
         black_box(client.poll(black_box(6))).ok();
         black_box(client.receive(black_box(7))).ok();
+
+        black_box(other.receive(black_box(7), &mut classifier));
 
         let mut bytes = [0; 64];
         black_box(store.read(black_box(3), black_box(&mut bytes))).ok();

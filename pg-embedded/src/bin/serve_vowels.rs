@@ -7,6 +7,7 @@ pg_embedded::serve! {
     kept: f32,
     samples: 128,
     batch: 8,
+    layers: u64::MAX,
     model: include_bytes!("../../models/mlp-9-24-11.pg"),
     known: [0xce02_6caa, 0x9b39_a681],
 }

@@ -1,7 +1,8 @@
 //! What learning takes on this core, counted: steps of the tuner, and the pieces of a step. `cargo xtask device-bench` makes a table of it.
 //!
-//! Nothing in a step depends on the data, so a step of one kind takes the same instructions whatever the samples, but for the search in the
-//! ring; the counts are means over 32 samples. On a desktop it takes the same steps and counts nothing.
+//! With an FPU nothing in a step depends on the data, so a step of one kind takes the same instructions whatever the samples, but for the search in the
+//! ring. Where every operation is emulated it does depend on them: all boards get the same 32 real digits, and the counts are means over these.
+//! On a desktop it takes the same steps and counts nothing.
 #![cfg_attr(target_os = "none", no_std, no_main)]
 #![deny(unsafe_code)]
 
@@ -72,11 +73,14 @@ fn main() -> ! {
     };
     let normalisation = model.normalisation;
     let mut stopwatch = Stopwatch::start();
-    let inference = stopwatch.ticks(|| {
+    let mut inference = Some(0);
+    for sample in DIGITS.chunks_exact(65).take(SAMPLES) {
         let (tape, scratch) = lent.working[..Net::TAPE + Net::SCRATCH].split_at_mut(Net::TAPE);
-        Net::forward::<Plain>(&Pass::infer(1, 1), lent.parameters, tape, scratch);
-    });
-    report("forward-64-32-10", 1, inference.1);
+        normalisation.apply(Net::INPUT, &sample[..64], &mut tape[..64]);
+        let ((), taken) = stopwatch.ticks(|| Net::forward::<Plain>(&Pass::infer(1, 1), lent.parameters, tape, scratch));
+        inference = inference.zip(taken).map(|(sum, taken)| sum + taken);
+    }
+    report("forward-64-32-10", SAMPLES as u32, inference);
     kernel::<Net>("kernel-64-32-10", &normalisation, &mut lent, &mut stopwatch);
     steps::<Net, 1, false>("plain-64-32-10", PLAIN, normalisation, &mut lent, &mut stopwatch);
     if ROOMY {
@@ -84,7 +88,7 @@ fn main() -> ! {
         steps::<Net, BATCH, false>("population-64-32-10", POPULATION, normalisation, &mut lent, &mut stopwatch);
         steps::<Net, BATCH, false>("gaussian-64-32-10", GAUSSIAN, normalisation, &mut lent, &mut stopwatch);
         steps::<Net, BATCH, true>("rank1-64-32-10", RANK_ONE, normalisation, &mut lent, &mut stopwatch);
-        pieces(&mut lent, &mut stopwatch);
+        pieces(&normalisation, &mut lent, &mut stopwatch);
     }
     lent.parameters[..Small::PARAMS].fill(0.1);
     kernel::<Small>("kernel-4-16-3", &Normalisation::NONE, &mut lent, &mut stopwatch);
@@ -156,12 +160,12 @@ fn steps<N: Network, const BATCH: usize, const RANK_ONE: bool>(
 
 /// The pieces of a step of a population.
 #[inline(never)]
-fn pieces(lent: &mut Lent, stopwatch: &mut Stopwatch) {
+fn pieces(normalisation: &Normalisation, lent: &mut Lent, stopwatch: &mut Stopwatch) {
     let (scales, rest) = lent.working.split_at_mut(Net::FILTERS);
     let (member, rest) = rest.split_at_mut(Net::PARAMS);
     let (gradient, velocity) = rest.split_at_mut(Net::PARAMS);
     let parameters = &mut *lent.parameters;
-    passes(parameters, gradient, velocity, stopwatch);
+    passes(normalisation, parameters, gradient, velocity, stopwatch);
     let population = POPULATION.population;
     let stream = population.stream(1, 0, 0);
     let weights = Net::MACS as u32;
@@ -181,12 +185,17 @@ fn pieces(lent: &mut Lent, stopwatch: &mut Stopwatch) {
 
 /// Forward and backward over a batch, what a step of a population is held against.
 #[inline(never)]
-fn passes(parameters: &[f32], gradient: &mut [f32], memory: &mut [f32], stopwatch: &mut Stopwatch) {
+fn passes(normalisation: &Normalisation, parameters: &[f32], gradient: &mut [f32], memory: &mut [f32], stopwatch: &mut Stopwatch) {
     let (inputs, memory) = memory.split_at_mut(BATCH * Net::INPUT.len());
+    let mut labels = [0; BATCH];
+    for ((input, label), sample) in inputs.chunks_exact_mut(64).zip(&mut labels).zip(DIGITS.chunks_exact(65)) {
+        normalisation.apply(Net::INPUT, &sample[..64], input);
+        *label = u16::from(sample[64]);
+    }
     let inputs = &*inputs;
     let mut workspace = Workspace::new::<Net, Plain>(BATCH, memory);
     let loss = Loss::CrossEntropy { label_smoothing: 0.0 };
-    let batch = Batch { inputs, targets: Targets::Classes(&[0; BATCH]), samples: BATCH };
+    let batch = Batch { inputs, targets: Targets::Classes(&labels), samples: BATCH };
     let cohort = Cohort { count: 1, draw: Population::NONE.draw(1, 0, 0, 0), factors: None };
     let (_, ticks) = stopwatch.ticks(|| {
         forward::<Net, Plain>(&loss, cohort, parameters, &batch, BATCH, true, &mut workspace);

@@ -2,7 +2,7 @@
 //!
 //! Origin: the LM3S6965 data sheet (256 KB flash, 64 KB SRAM) and QEMU's `hw/arm/stellaris.c` (12.5 MHz after reset).
 
-use super::{Board, Memory};
+use super::{Board, Memory, Store, Uart, UartKind};
 
 /// The numbers.
 pub const BOARD: Board = Board {
@@ -11,7 +11,9 @@ pub const BOARD: Board = Board {
     flash: Memory { origin: 0x0000_0000, bytes: 256 << 10 },
     ram: Memory { origin: 0x2000_0000, bytes: 64 << 10 },
     tick_hz: 12_500_000,
-    uart: None,
+    // UART0, a PL011. The real board wants its clock and pins switched on first (RCGC1, RCGC2, GPIOAFSEL); QEMU does not.
+    uart: Some(Uart { kind: UartKind::Pl011, origin: 0x4000_c000, receive_irq: 5, clock_hz: 12_500_000 }),
+    store: Store::File,
     boot: &[],
     emulated: true,
 };

@@ -23,15 +23,47 @@ pub struct Memory {
     pub bytes: u32,
 }
 
-/// A CMSDK APB UART, Arm's own, which boards with Arm's design kit have.
+/// A UART that this firmware drives.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Uart {
+    /// Of which kind.
+    pub kind: UartKind,
     /// Address of its first register.
     pub origin: u32,
     /// The interrupt that says that a byte has come.
     pub receive_irq: u16,
     /// What its rate is divided from.
     pub clock_hz: u32,
+}
+
+/// The kinds of UARTs that there is a driver for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UartKind {
+    /// The CMSDK APB UART, Arm's own, which boards with Arm's design kit have.
+    Cmsdk,
+    /// Arm's PrimeCell UART, PL011.
+    Pl011,
+    /// The UART without DMA of Nordic's nRF51 and nRF52, on these pins of port 0.
+    Nrf {
+        /// Where bytes go out.
+        transmit: u8,
+        /// Where they come in.
+        receive: u8,
+    },
+}
+
+/// What keeps, beyond a power cut, what a device has learnt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Store {
+    /// A file of the computer that emulates the board.
+    File,
+    /// A part of the flash behind the program, through the NVMC of Nordic's nRF51 and nRF52.
+    Nvmc {
+        /// Its memory, whole pages.
+        memory: Memory,
+        /// Bytes of a page.
+        page: u32,
+    },
 }
 
 /// What the firmware needs to know of a board.
@@ -49,6 +81,8 @@ pub struct Board {
     pub tick_hz: u32,
     /// The UART of the link, if this firmware can drive it.
     pub uart: Option<Uart>,
+    /// Where it keeps what it learns.
+    pub store: Store,
     /// Words behind the vector table that the boot ROM looks for.
     pub boot: &'static [u32],
     /// True when QEMU emulates the board.

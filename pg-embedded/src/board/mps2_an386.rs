@@ -2,7 +2,7 @@
 //!
 //! Origin: Arm Application Note AN386 (memory map) and QEMU's `hw/arm/mps2.c`, of which the tests use 7.2.
 
-use super::{Board, Memory, Uart};
+use super::{Board, Memory, Store, Uart, UartKind};
 
 /// The numbers.
 pub const BOARD: Board = Board {
@@ -11,7 +11,8 @@ pub const BOARD: Board = Board {
     flash: Memory { origin: 0x0000_0000, bytes: 4 << 20 }, // ZBT SSRAM 1: RAM on the real board, loaded before start
     ram: Memory { origin: 0x2000_0000, bytes: 4 << 20 },   // ZBT SSRAM 2 and 3
     tick_hz: 25_000_000,
-    uart: Some(Uart { origin: 0x4000_4000, receive_irq: 0, clock_hz: 25_000_000 }), // CMSDK APB UART 0
+    uart: Some(Uart { kind: UartKind::Cmsdk, origin: 0x4000_4000, receive_irq: 0, clock_hz: 25_000_000 }), // CMSDK APB UART 0
+    store: Store::File,
     boot: &[],
     emulated: true,
 };

@@ -3,7 +3,7 @@
 //! The firmware stays in the secure state in which the core starts, hence the secure aliases of the addresses.
 //! Origin: Arm Application Note AN505 (memory map) and QEMU's `hw/arm/mps2-tz.c`.
 
-use super::{Board, Memory};
+use super::{Board, Memory, Store};
 
 /// The numbers.
 pub const BOARD: Board = Board {
@@ -13,6 +13,7 @@ pub const BOARD: Board = Board {
     ram: Memory { origin: 0x3800_0000, bytes: 4 << 20 },   // SSRAM 2 and 3
     tick_hz: 20_000_000,
     uart: None,
+    store: Store::File,
     boot: &[],
     emulated: true,
 };

@@ -4,7 +4,7 @@
 //! `probe-rs run --chip STM32F446RETx <the ELF file>`, built with the feature `semihosting`.
 //! Origin: the STM32F446xC/E data sheet (512 KB flash, 128 KB SRAM, 16 MHz internal oscillator after reset).
 
-use super::{Board, Memory};
+use super::{Board, Memory, Store};
 
 /// The numbers.
 pub const BOARD: Board = Board {
@@ -14,6 +14,7 @@ pub const BOARD: Board = Board {
     ram: Memory { origin: 0x2000_0000, bytes: 128 << 10 },
     tick_hz: 16_000_000,
     uart: None,
+    store: Store::File,
     boot: &[],
     emulated: false,
 };

@@ -5,7 +5,7 @@
 //! Origin: the RP2350 data sheet (520 KB SRAM; flash at 0x1000_0000, of which a Pico 2 has 4 MB; its 5.9.5 has the block that the boot ROM wants to
 //! see in the first 4 KB: a secure Arm image). After reset it runs on a ring oscillator of about 11 MHz.
 
-use super::{Board, Memory};
+use super::{Board, Memory, Store};
 
 /// The numbers.
 pub const BOARD: Board = Board {
@@ -15,6 +15,7 @@ pub const BOARD: Board = Board {
     ram: Memory { origin: 0x2000_0000, bytes: 520 << 10 },
     tick_hz: 11_000_000,
     uart: None,
+    store: Store::File,
     boot: &[0xffff_ded3, 0x1021_0142, 0x0000_01ff, 0x0000_0000, 0xab12_3579],
     emulated: false,
 };

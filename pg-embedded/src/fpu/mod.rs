@@ -1,6 +1,6 @@
 //! The two instructions of a Cortex-M FPU that stable Rust has no name for: fused multiply-add, square root.
 //!
-//! All `unsafe` of the firmware is here, but for that of the UART's registers. Nothing here approximates: both round once, to the nearest, as the same
+//! All `unsafe` of the firmware is here, but for that of the UART's and the flash's registers. Nothing here approximates: both round once, to the nearest, as the same
 //! operations on the desktop do; without an FPU libm computes the same bits in software. NaNs are NaNs everywhere, but
 //! their payload is not promised.
 //!
@@ -40,9 +40,10 @@ pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
     sum
 }
 
-/// `a·b + c`, rounded once.
+/// `a·b + c`, rounded once. Hundreds of instructions without an FPU: a kernel that had them in line wherever it multiplies would fill the flash.
 #[cfg(not(all(target_os = "none", target_abi = "eabihf")))]
-#[inline(always)]
+#[cfg_attr(target_os = "none", inline(never))]
+#[cfg_attr(not(target_os = "none"), inline(always))]
 pub fn fused_multiply_add(a: f32, b: f32, c: f32) -> f32 {
     libm::fmaf(a, b, c)
 }

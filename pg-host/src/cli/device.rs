@@ -22,6 +22,10 @@ pub(super) struct Device {
     /// Print JSON instead of text
     #[arg(long, global = true)]
     json: bool,
+    /// Add every command that changes the device to this file, one JSON line for each: `replay --session` computes from it what the device
+    /// computes. It begins with a device as from the factory, or with `reset`
+    #[arg(long, global = true, value_name = "FILE")]
+    record: Option<PathBuf>,
     #[command(subcommand)]
     action: Sub,
 }
@@ -186,7 +190,7 @@ impl Samples {
 }
 
 impl From<Device> for Command {
-    fn from(Device { port, baud, json, action }: Device) -> Self {
+    fn from(Device { port, baud, json, record, action }: Device) -> Self {
         let action = match action {
             Sub::Info => Action::Info,
             Sub::Infer(samples) => Action::Infer(samples.picked()),
@@ -207,6 +211,6 @@ impl From<Device> for Command {
             Sub::SelfTest => Action::SelfTest,
             Sub::Monitor => Action::Monitor,
         };
-        Command::Device(Box::new(DeviceOptions { port, baud, json, action }))
+        Command::Device(Box::new(DeviceOptions { port, baud, json, record, action }))
     }
 }

@@ -12,7 +12,7 @@ use super::Command;
 use super::data::Reading;
 use super::model::part;
 use super::train::distribution;
-use crate::options::ReplayOptions;
+use crate::options::{ReplayOptions, SessionOptions};
 
 #[derive(Args)]
 pub(super) struct Replay {
@@ -81,6 +81,15 @@ pub(super) struct Replay {
     /// Seed of noise and replay
     #[arg(long, default_value_t = 1, allow_negative_numbers = true)]
     seed: u64,
+    /// Compute the session in this file of `device --record`, and compare what the device said
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "data", "part", "samples", "draw", "sessions", "steps", "batch", "rate", "momentum", "weight_decay", "population", "rho", "noise",
+        "no_antithetic", "last", "biases", "hold_out", "look_every", "patience", "seed",
+    ])]
+    session: Option<PathBuf>,
+    /// Write the model that the device had at the end of that session
+    #[arg(long, value_name = "FILE", requires = "session")]
+    out: Option<PathBuf>,
     /// Print what the device prints instead: the bits of each loss, the check sum of the parameters
     #[arg(long)]
     log: bool,
@@ -91,6 +100,15 @@ pub(super) struct Replay {
 
 impl From<Replay> for Command {
     fn from(replay: Replay) -> Self {
+        if let Some(session) = replay.session {
+            return Command::ReplaySession(SessionOptions {
+                model: replay.model,
+                session,
+                out: replay.out,
+                log: replay.log,
+                json: replay.json,
+            });
+        }
         let noise = Noise { distribution: distribution(&replay.noise), ..Noise::new(replay.rho) };
         let population = Population { noise, antithetic: !replay.no_antithetic, ..Population::new(replay.population, replay.rho) };
         Command::Replay(Box::new(ReplayOptions {

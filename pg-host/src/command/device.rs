@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow};
+use anyhow::anyhow;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use pg_core::floats::Floats;
 use pg_core::link::{Activity, CRC, Form, Reply, Request, Retry, Sample, Status};
@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 use super::{columns, json_text, load, say, with_classes};
 use crate::choose;
 use crate::data::{Dataset, Samples};
+use crate::device::record::{Entry, Exacts, RecordError, Recorder};
 use crate::device::{Action, Buffers, Connection, DeviceError, DeviceOptions, Greeting, Picked, open, session, transfer};
 use crate::failure::Failure;
 use crate::interrupt;
-use crate::model::ModelFile;
-use crate::output::write_atomically;
+use crate::model::{ModelFile, write};
 use crate::parts::select;
 
 /// Between two looks at what a device does.
@@ -30,6 +30,39 @@ impl From<DeviceError> for Failure {
     }
 }
 
+impl From<RecordError> for Failure {
+    fn from(error: RecordError) -> Self {
+        match error {
+            RecordError::UnknownOptions => Failure::Usage(error.to_string()),
+            _ => Failure::Run(error.into()),
+        }
+    }
+}
+
+/// The record, if one is wanted.
+struct Record(Option<Recorder>);
+
+impl Record {
+    /// Adds a line for what the device has just done.
+    fn add(&mut self, entry: impl FnOnce() -> Entry) -> Result<(), Failure> {
+        Ok(self.0.as_mut().map_or(Ok(()), |recorder| recorder.write(entry()))?)
+    }
+
+    /// Adds how the device is, and returns it.
+    fn found(&mut self, device: &mut Connection) -> Result<Option<Status>, Failure> {
+        let Some(recorder) = &mut self.0 else { return Ok(None) };
+        let status = device.status()?;
+        let parameters = device.ask(&Request::Parameters, |reply| match reply {
+            Reply::Parameters { generation, crc, .. } => Some((generation, crc)),
+            _ => None,
+        })?;
+        // A device that tunes may have taken a step in between.
+        let crc = (parameters.0 == status.generation).then_some(parameters.1);
+        recorder.write(Entry::found(&status, crc))?;
+        Ok(Some(status))
+    }
+}
+
 pub(super) fn run(options: &DeviceOptions) -> Result<String, Failure> {
     options.check()?;
     let mut line = open(&options.port, options.baud)?;
@@ -37,21 +70,45 @@ pub(super) fn run(options: &DeviceOptions) -> Result<String, Failure> {
     let mut connection = Connection::new(&mut *line, session(), Retry::DEFAULT, &mut buffers);
     let greeting = connection.hello()?;
     let device = &mut connection;
+    let recorder = options.record.as_ref().map(|path| Recorder::open(path, &greeting)).transpose()?;
+    let mut record = Record(recorder);
+    if let Some(recorder) = &record.0 {
+        recorder.check(&device.status()?, options.action == Action::Reset)?;
+        if let Action::Tune { options: None, .. } = options.action {
+            recorder.check_options()?;
+        }
+    }
+    // What it was like before a reset is nobody's business, and may have come about without a record.
+    if options.action != Action::Reset {
+        record.found(device)?;
+    }
+    let outcome = act(options, &greeting, device, &mut record);
+    // What was done before something went wrong is in the record, too; how the device is then, no more than can be asked.
+    match (outcome, record.found(device)) {
+        (Ok(text), found) => found.map(|_| text),
+        (failure, _) => failure,
+    }
+}
+
+fn act(options: &DeviceOptions, greeting: &Greeting, device: &mut Connection, record: &mut Record) -> Result<String, Failure> {
     let done = |what: &str, name: &str, value: u32| match options.json {
         true => json_text(&json!({ name: value })),
         false => format!("{what} {value}\n"),
     };
     match &options.action {
-        Action::Info => info(device, &greeting, options.json),
-        Action::Infer(picked) => infer(device, &greeting, picked, options.json),
+        Action::Info => info(device, greeting, options.json),
+        Action::Infer(picked) => infer(device, greeting, picked, options.json),
         Action::Label(picked) => {
-            let (samples, classes) = pick(picked, &greeting)?;
+            let (samples, classes) = pick(picked, greeting)?;
             let bar = bar(samples.len() as u64, "samples");
             let mut step = 0;
             for i in 0..samples.len() {
                 let label = samples.labels[i];
-                step = with_sample(&samples, i, &greeting, |sample| Ok(device.act(&Request::Label { label, sample })?))
-                    .map_err(|failure| told(failure, i, samples.len()))?;
+                let give = |sample: Sample<'_>| {
+                    step = device.act(&Request::Label { label, sample })?;
+                    record.add(|| Entry::label(step, label, &sample))
+                };
+                with_sample(&samples, i, greeting, give).map_err(|failure| told(failure, i, samples.len()))?;
                 bar.inc(1);
             }
             bar.finish_and_clear();
@@ -63,16 +120,17 @@ pub(super) fn run(options: &DeviceOptions) -> Result<String, Failure> {
         }
         Action::Tune { steps, options: how } => {
             interrupt::listen();
-            device.act(&Request::Tune { steps: *steps, options: *how })?;
+            let step = device.act(&Request::Tune { steps: *steps, options: *how })?;
+            record.add(|| Entry::Tune { step, steps: *steps, options: how.as_ref().map(Into::into) })?;
             let bar = bar(u64::from(*steps), "steps");
             let status = loop {
-                let status = device.status()?;
+                let status = record.found(device)?.map_or_else(|| device.status(), Ok)?;
                 bar.set_position(u64::from(steps.saturating_sub(status.steps_left)));
                 if status.activity != Activity::Tuning {
                     break status;
                 }
                 if interrupt::asked() {
-                    device.act(&Request::Stop)?;
+                    stop(device, record)?;
                     break device.status()?;
                 }
                 device.pause(LOOK);
@@ -80,7 +138,7 @@ pub(super) fn run(options: &DeviceOptions) -> Result<String, Failure> {
             bar.finish_and_clear();
             Ok(if options.json { json_text(&status_json(&status)) } else { format!("{}\n", status_line(&status)) })
         }
-        Action::Stop => Ok(done("stopped at step", "step", device.act(&Request::Stop)?)),
+        Action::Stop => Ok(done("stopped at step", "step", stop(device, record)?)),
         Action::Eval(part) => {
             let (samples, right, loss) = device.ask(&Request::Evaluate { part: *part }, |reply| match reply {
                 Reply::Evaluated { samples, right, loss_nats } => Some((samples, right, loss_nats)),
@@ -92,18 +150,31 @@ pub(super) fn run(options: &DeviceOptions) -> Result<String, Failure> {
                 false => format!("{right} of {samples} right ({:.1} %), loss {loss:.4} nats\n", 100.0 * accuracy),
             })
         }
-        Action::Pull { model, out } => pull(device, &greeting, model, out, options.json),
-        Action::Push(model) => push(device, &greeting, model, options.json),
+        Action::Pull { model, out } => pull(device, greeting, model, out, options.json),
+        Action::Push(model) => push(device, greeting, model, record, options.json),
         Action::Save => {
             let sequence = device.ask(&Request::Save, |reply| match reply {
                 Reply::Saved { sequence } => Some(sequence),
                 _ => None,
             })?;
+            record.add(|| Entry::Save { state: sequence })?;
             Ok(done("saved as state", "saved", sequence))
         }
-        Action::RollBack => Ok(done("back at the best parameters, at step", "step", device.act(&Request::RollBack)?)),
-        Action::Forget(samples) => Ok(done("forgotten, at step", "step", device.act(&Request::Forget { samples: *samples })?)),
-        Action::Reset => Ok(done("back at the factory's state, at step", "step", device.act(&Request::Reset)?)),
+        Action::RollBack => {
+            let step = device.act(&Request::RollBack)?;
+            record.add(|| Entry::RollBack { step })?;
+            Ok(done("back at the best parameters, at step", "step", step))
+        }
+        Action::Forget(samples) => {
+            let step = device.act(&Request::Forget { samples: *samples })?;
+            record.add(|| Entry::Forget { step, samples: *samples })?;
+            Ok(done("forgotten, at step", "step", step))
+        }
+        Action::Reset => {
+            let step = device.act(&Request::Reset)?;
+            record.add(|| Entry::Reset { step })?;
+            Ok(done("back at the factory's state, at step", "step", step))
+        }
         Action::SelfTest => {
             let (passed, of) = device.ask(&Request::SelfTest, |reply| match reply {
                 Reply::Tested { passed, of } => Some((passed, of)),
@@ -264,9 +335,7 @@ fn pull(device: &mut Connection, greeting: &Greeting, model: &Path, out: &Path, 
     let options = format!("{} device_step={step}", like.provenance.options);
     let provenance = Provenance { options: options.trim_start(), scores: "", ..like.provenance };
     let pulled = Model { parameters: Floats::new(&parameters), provenance, ..like };
-    let mut bytes = vec![0; pulled.encoded_len()];
-    pulled.encode_into(&mut bytes).context("encoding the model")?;
-    write_atomically(out, &bytes).map_err(anyhow::Error::from)?;
+    write(out, &pulled)?;
     Ok(match json {
         true => {
             let crc = CRC.checksum(&parameters.iter().flat_map(|number| number.to_le_bytes()).collect::<Vec<u8>>());
@@ -277,13 +346,21 @@ fn pull(device: &mut Connection, greeting: &Greeting, model: &Path, out: &Path, 
     })
 }
 
-fn push(device: &mut Connection, greeting: &Greeting, model: &Path, json: bool) -> Result<String, Failure> {
+/// Ends tuning: the step after which it does.
+fn stop(device: &mut Connection, record: &mut Record) -> Result<u32, Failure> {
+    let step = device.act(&Request::Stop)?;
+    record.add(|| Entry::Stop { step })?;
+    Ok(step)
+}
+
+fn push(device: &mut Connection, greeting: &Greeting, model: &Path, record: &mut Record, json: bool) -> Result<String, Failure> {
     let file = ModelFile::read(model)?;
     let model = file.decode()?;
     let parameters: Vec<f32> = model.parameters.iter().collect();
     let bar = bar(4 * parameters.len() as u64, "bytes");
     let piece = transfer::piece_bytes(greeting.largest_request);
     let step = transfer::push(device, model.fingerprint(), &parameters, piece, |now, _| bar.set_position(now.into()))?;
+    record.add(|| Entry::Push { step, parameters: Exacts(parameters.clone()) })?;
     bar.finish_and_clear();
     Ok(match json {
         true => json_text(&json!({ "parameters": parameters.len(), "step": step })),

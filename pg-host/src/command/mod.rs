@@ -8,6 +8,7 @@ mod inspect;
 mod nets;
 mod predict;
 mod replay;
+mod replay_session;
 mod start;
 mod study;
 mod train;
@@ -35,6 +36,7 @@ pub fn run(networks: &[Entry], command: Command) -> Result<String, Failure> {
         Command::Eval(options) => eval::run(networks, &options),
         Command::Predict(options) => predict::run(networks, &options),
         Command::Replay(options) => replay::run(networks, &options),
+        Command::ReplaySession(options) => replay_session::run(networks, &options),
         Command::DataInspect(options) => data::inspect(networks, &options),
         Command::DataList { json } => data::list(json),
         Command::Device(options) => device::run(&options),

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use anyhow::anyhow;
 use pg_core::Shape;
 use pg_core::layers::Scope;
+use pg_core::tuner::TuneError;
 use serde_json::{Value, json};
 
 use super::{json_text, load_for};
@@ -16,7 +17,7 @@ use crate::failure::Failure;
 use crate::model::{Known, ModelFile};
 use crate::options::{Part, ReplayOptions};
 use crate::parts::{normalise, select};
-use crate::session::{Session, Tuned};
+use crate::session::{Event, Session, Tuned};
 
 /// A session that was run, with the accuracies on the test samples.
 struct Run {
@@ -91,17 +92,23 @@ fn one(known: &Known, options: &ReplayOptions, session: u32, labelled: &Samples,
         let right = predicted.iter().zip(&tested.labels).filter(|(predicted, label)| predicted == label).count();
         right as f64 / tested.len() as f64
     };
+    let samples = labelled.inputs.chunks_exact(network.sizes().input.len()).zip(&labelled.labels);
+    let mut events: Vec<Event> = samples.map(|(values, &label)| Event::Label { values, label }).collect();
+    let room = events.len();
+    events.push(Event::Steps(options.steps));
     let session_of = Session {
         parameters: &known.parameters,
         normalisation: known.model.normalisation,
-        inputs: &labelled.inputs,
-        labels: &labelled.labels,
         settings,
-        batch: options.batch,
-        steps: options.steps,
         seed,
+        batch: options.batch,
+        room,
+        events: &events,
     };
     let tuned = network.tune(&session_of).map_err(anyhow::Error::from)?;
+    if let Some(reason @ TuneError::NoSamples) = tuned.stopped {
+        return Err(anyhow::Error::from(reason).into());
+    }
     let (before, after) = (accuracy(&known.parameters), accuracy(&tuned.parameters));
     Ok(Run { draw: options.draw.map(|draw| draw + u64::from(session)), seed, before, after, tested: tested.len(), tuned })
 }
@@ -111,7 +118,7 @@ fn mean(runs: &[Run], of: impl Fn(&Run) -> f64) -> f64 {
 }
 
 /// The lines that the firmware's program `tune` prints.
-fn log(tuned: &Tuned) -> String {
+pub(super) fn log(tuned: &Tuned) -> String {
     let mut text = String::new();
     let mut looks = tuned.looks.iter().peekable();
     for (step, loss) in (0..).zip(&tuned.losses) {

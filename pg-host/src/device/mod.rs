@@ -1,11 +1,12 @@
 //! The host's end of the link to a device: ports, requests with retries, transfers that go on after a break.
 //!
 //! The protocol is [`pg_core::link`]'s. A [`Line`] carries bytes and tells the time, a [`Connection`] asks one thing after another over it,
-//! and [`transfer`] moves parameters in pieces. Nothing here knows a network.
+//! [`transfer`] moves parameters in pieces, and [`record`] keeps what was done. Nothing here knows a network.
 
 mod connection;
 mod line;
 mod options;
+pub mod record;
 pub mod transfer;
 
 pub use connection::{Buffers, Connection, DeviceError, Greeting, session};

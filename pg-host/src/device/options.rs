@@ -16,6 +16,8 @@ pub struct DeviceOptions {
     pub baud: u32,
     /// Print JSON.
     pub json: bool,
+    /// The file to which commands that change the device are added.
+    pub record: Option<PathBuf>,
     /// What to do.
     pub action: Action,
 }

@@ -103,6 +103,141 @@ fn what_it_learns_has_the_bits_of_replay() {
     }
 }
 
+/// A session with two ways of tuning, more samples in between, a stop, a push and a roll-back: `device` is the beginning of each line.
+fn recorded(program: &Program, device: &str) {
+    program.text("train --net mlp-64-32-10 --population 0 --epochs 2 --seed 9 --out other.pg");
+    for line in [
+        "label --part train --limit 30",
+        "tune --steps 40 --hold-out 4 --population 2 --rate 0.1",
+        "label --part train --skip 30 --limit 10",
+        "tune --steps 10",
+        "roll-back",
+        "forget 5",
+        "save",
+        "tune --steps 25 --layers 1 --momentum 0.5 --noise gaussian --seed 7",
+        "push other.pg",
+        "tune --steps 30 --population 0 --weight-decay 0.001",
+        "stop",
+        "eval",
+    ] {
+        program.text(&format!("{device} {line} --record session.jsonl"));
+    }
+}
+
+#[test]
+fn a_recorded_session_is_replayed_to_the_same_bits() {
+    let (program, device, there) = with_device(usize::MAX);
+    recorded(&program, &device);
+    let pulled = program.json(&format!("{device} pull model.pg"));
+    let replayed = program.json("replay model.pg --session session.jsonl --out replayed.pg");
+    assert_eq!(replayed["parameters_crc"], pulled["parameters_crc"]);
+    assert_eq!(parameters(&program.bytes("replayed.pg")), parameters(&program.bytes("pulled.pg")));
+    let expected: [(&str, u64); 3] = [("labelled", 40), ("steps", 105), ("commands", 49)];
+    expected.into_iter().for_each(|(name, value)| assert_eq!(replayed[name], value, "{name} in {replayed}"));
+    assert!(replayed["compared"].as_u64().unwrap() >= 24, "before and after each command: {replayed}");
+    let text = program.text("replay model.pg --session session.jsonl");
+    assert!(text.contains("the same bits at all "), "{text}");
+    let log = program.text("replay model.pg --session session.jsonl --log");
+    assert!(log.lines().count() > 105 && log.contains("parameters crc "), "{log}");
+
+    // A reset begins anew, in the same record.
+    program.text(&format!("{device} reset --record session.jsonl"));
+    program.text(&format!("{device} label --part train --limit 12 --record session.jsonl"));
+    program.text(&format!("{device} tune --steps 20 --seed 3 --record session.jsonl"));
+    let pulled = program.json(&format!("{device} pull model.pg"));
+    assert_eq!(program.json("replay model.pg --session session.jsonl")["parameters_crc"], pulled["parameters_crc"]);
+    assert_eq!(samples(&there), 12);
+}
+
+#[test]
+fn tuning_that_is_stopped_half_way_is_replayed_to_the_step_at_which_it_stopped() {
+    let (program, device, _) = with_device(usize::MAX);
+    program.text(&format!("{device} label --part train --limit 30 --record session.jsonl"));
+    // The device takes a step between two bytes or after a millisecond: this would take it minutes.
+    let mut tuning = program.command(&format!("{device} tune --steps 1000000 --seed 2 --record session.jsonl")).spawn().unwrap();
+    while !String::from_utf8_lossy(&program.bytes("session.jsonl")).contains("\"tuning\":true") {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    tuning.kill().unwrap();
+    tuning.wait().unwrap();
+    let stopped = program.json(&format!("{device} stop --record session.jsonl"));
+    let replayed = program.json("replay model.pg --session session.jsonl");
+    assert_eq!(replayed["steps"], stopped["step"]);
+    assert_eq!(replayed["parameters_crc"], program.json(&format!("{device} pull model.pg"))["parameters_crc"]);
+}
+
+#[test]
+fn a_record_that_is_cut_out_of_order_or_of_something_else_is_one_sentence() {
+    let (program, device, _) = with_device(usize::MAX);
+    recorded(&program, &device);
+    let whole = String::from_utf8(program.bytes("session.jsonl")).unwrap();
+    let lines: Vec<&str> = whole.split_inclusive('\n').collect();
+    let refusal = |text: &str| {
+        program.write("other.jsonl", text);
+        let (sentence, code) = program.refusal("replay model.pg --session other.jsonl");
+        assert_eq!(code, 1, "{sentence}");
+        sentence
+    };
+    let numbered = |lines: &[&str]| -> String {
+        let line = |(n, line): (usize, &&str)| format!("{{\"n\":{n},{}", line.split_once(',').unwrap().1);
+        lines.iter().enumerate().map(line).collect()
+    };
+    assert_eq!(numbered(&lines), whole);
+
+    let cut = "other.jsonl ends in the middle of line 5: without that line, what is before it can be replayed";
+    assert_eq!(refusal(&(lines[..4].concat() + &lines[4][..lines[4].len() / 2])), cut);
+    let mut swapped = lines.clone();
+    swapped.swap(5, 6);
+    assert_eq!(refusal(&swapped.concat()), "line 6 of other.jsonl has the number 6 where 5 belongs: lines are missing or out of order");
+    // With numbers that look right, too: a sample is missing, and a command comes too early.
+    let mut missing = lines.clone();
+    missing.remove(7);
+    let sentence = refusal(&numbered(&missing));
+    assert!(sentence.contains(" with samples 30, and the replay has 29; a command is missing in the record"), "{sentence}");
+    let tune = lines.iter().position(|line| line.contains("\"do\":\"tune\"")).unwrap();
+    let mut early = lines.clone();
+    let line = early.remove(tune);
+    early.insert(3, line);
+    let sentence = refusal(&numbered(&early));
+    assert!(sentence.starts_with("line 5 of other.jsonl: the device was at step 0, and the replay is at step "), "{sentence}");
+    let mut other = lines.clone();
+    let changed = other[tune].replace("\"seed\":1", "\"seed\":2");
+    other[tune] = &changed;
+    let sentence = refusal(&other.concat());
+    assert!(sentence.contains("the device was at step ") && sentence.ends_with("or the device computes other bits"), "{sentence}");
+
+    program.text("train --data vowel --epochs 1 --out vowel.pg");
+    let (sentence, _) = program.refusal("replay vowel.pg --session session.jsonl");
+    assert!(sentence.starts_with("session.jsonl is of a device with another network ("), "{sentence}");
+    let (sentence, _) = program.refusal("replay other.pg --session session.jsonl");
+    assert!(sentence.starts_with("the device of session.jsonl was built with another model (check sum "), "{sentence}");
+    assert_eq!(refusal("7\n"), "other.jsonl is no record of a session with a device: `pg-host device --record` writes one");
+    let (sentence, _) = program.refusal("replay model.pg --session nothing.jsonl");
+    assert!(sentence.starts_with("nothing.jsonl cannot be read: "), "{sentence}");
+    assert_eq!(program.refusal("replay model.pg --session session.jsonl --steps 3").1, 2);
+}
+
+#[test]
+fn a_record_begins_with_a_new_device_and_goes_on_only_with_what_it_knows() {
+    let (program, device, _) = with_device(usize::MAX);
+    let (sentence, code) = program.refusal(&format!("{device} tune --steps 3 --record a.jsonl"));
+    assert!(code == 2 && sentence.starts_with("a record does not know with which options the firmware tunes by itself"), "{sentence}");
+    program.text(&format!("{device} label --limit 3 --record a.jsonl"));
+    program.text(&format!("{device} label --skip 3 --limit 4"));
+    let (sentence, _) = program.refusal(&format!("{device} label --limit 3 --record a.jsonl"));
+    assert!(sentence.starts_with("the device has 7 samples and a.jsonl says 3: it was changed without a record"), "{sentence}");
+    let (sentence, _) = program.refusal(&format!("{device} label --limit 3 --record b.jsonl"));
+    assert!(sentence.starts_with("the device has learnt already (step 0, 7 samples)"), "{sentence}");
+    program.text(&format!("{device} reset --record a.jsonl"));
+    program.text(&format!("{device} label --limit 5 --record a.jsonl"));
+    assert_eq!(program.json("replay model.pg --session a.jsonl")["labelled"], 8);
+    program.write("a.jsonl", &program.bytes("a.jsonl")[..200]);
+    let (sentence, _) = program.refusal(&format!("{device} label --limit 5 --record a.jsonl"));
+    assert!(sentence.starts_with("a.jsonl ends in the middle of line "), "{sentence}");
+    let (sentence, _) = program.refusal(&format!("{device} reset --record nowhere/a.jsonl"));
+    assert!(sentence.starts_with("nowhere/a.jsonl cannot be written: "), "{sentence}");
+}
+
 #[test]
 fn classes_are_found_by_the_names_of_the_model() {
     let program = Program::new();

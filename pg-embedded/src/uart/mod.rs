@@ -1,11 +1,14 @@
-//! The CMSDK APB UART: bytes that come are kept by an interrupt until they are read, bytes that go are waited for.
+//! The board's UART: bytes that come are kept by an interrupt until they are read, bytes that go are waited for.
 //!
-//! It has room for one byte, and a step of tuning takes longer than many: hence the interrupt and its ring. What comes when the ring is
-//! full is lost; the link's check sums find that, and the host sends again. Here is the second place of `unsafe` in the firmware (the other is
-//! `fpu`): registers at fixed addresses, an interrupt, and nothing else.
-//!
-//! Origin of the registers: Arm Cortex-M System Design Kit, Technical Reference Manual (DDI 0479), 4.3.
+//! It has room for one byte or a few, and a step of tuning takes longer than many: hence the interrupt and its ring. What comes when the ring is
+//! full is lost; the link's check sums find that, and the host sends again. Each kind has a file with its registers and four functions: `start` switches
+//! it on, `receive` takes a byte if one has come, `send` waits for room and sends one, `flush` waits until all are sent. The `unsafe` of all of
+//! them is here: registers at fixed addresses, an interrupt, and nothing else.
 #![allow(unsafe_code)]
+
+mod cmsdk;
+mod nrf;
+mod pl011;
 
 use core::convert::Infallible;
 use core::sync::atomic::{AtomicU8, AtomicUsize, Ordering::Relaxed};
@@ -16,7 +19,7 @@ use cortex_m::{
 };
 use embedded_io::{ErrorType, Read, ReadReady, Write};
 
-use crate::{BOARD, board};
+use crate::{BOARD, board, board::UartKind};
 
 const HARDWARE: board::Uart = match BOARD.uart {
     Some(uart) => uart,
@@ -27,23 +30,19 @@ const BAUD: u32 = 115_200;
 /// Bytes that wait to be read: more than the longest request.
 const ROOM: usize = 1024;
 
-/// Offsets of the registers.
-const DATA: u32 = 0x00;
-const STATE: u32 = 0x04;
-const CONTROL: u32 = 0x08;
-const INTERRUPTS: u32 = 0x0c;
-const BAUD_DIVIDER: u32 = 0x10;
-
-/// Bits of [`STATE`].
-const SEND_FULL: u32 = 1 << 0;
-const RECEIVE_FULL: u32 = 1 << 1;
-/// Bits of [`CONTROL`]: both directions, and an interrupt when a byte has come.
-const ENABLE: u32 = 1 << 0 | 1 << 1 | 1 << 3;
-/// The bit of [`INTERRUPTS`] that is set when a byte has come; writing it clears it.
-const RECEIVED: u32 = 1 << 1;
+/// Calls a function of the board's kind.
+macro_rules! driver {
+    ($call:ident) => {
+        match HARDWARE.kind {
+            UartKind::Cmsdk => cmsdk::$call,
+            UartKind::Pl011 => pl011::$call,
+            UartKind::Nrf { .. } => nrf::$call,
+        }
+    };
+}
 
 fn read(register: u32) -> u32 {
-    // SAFETY: a register of the board's UART, a word that is aligned; reading it changes the UART only. Nobody else in this program has it.
+    // SAFETY: a register of the board's UART or of its pins, a word that is aligned; reading it changes these only. Nobody else in this program has it.
     unsafe { core::ptr::with_exposed_provenance::<u32>((HARDWARE.origin + register) as usize).read_volatile() }
 }
 
@@ -99,10 +98,8 @@ impl Ring {
 #[cortex_m_rt::exception]
 unsafe fn DefaultHandler(irq: i16) {
     assert!(irq == HARDWARE.receive_irq as i16, "an interrupt that nobody has asked for");
-    // Cleared before the byte is read: one that comes meanwhile asks again.
-    write(INTERRUPTS, RECEIVED);
-    while read(STATE) & RECEIVE_FULL != 0 {
-        RING.push(read(DATA) as u8);
+    while let Some(byte) = driver!(receive)() {
+        RING.push(byte);
     }
 }
 
@@ -115,8 +112,7 @@ impl Uart {
 
     /// Switches it on. There is one: a program calls this once.
     pub fn start() -> Self {
-        write(BAUD_DIVIDER, HARDWARE.clock_hz / BAUD);
-        write(CONTROL, ENABLE);
+        driver!(start)();
         // SAFETY: the handler touches the UART and atomics only, and no critical section relies on its mask.
         unsafe { NVIC::unmask(Receive) };
         Self(())
@@ -155,15 +151,12 @@ impl Read for Uart {
 
 impl Write for Uart {
     fn write(&mut self, bytes: &[u8]) -> Result<usize, Infallible> {
-        for &byte in bytes {
-            while read(STATE) & SEND_FULL != 0 {}
-            write(DATA, byte.into());
-        }
+        bytes.iter().for_each(|&byte| driver!(send)(byte));
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> Result<(), Infallible> {
-        while read(STATE) & SEND_FULL != 0 {}
+        driver!(flush)();
         Ok(())
     }
 }
