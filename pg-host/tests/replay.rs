@@ -7,7 +7,7 @@ use program::Program;
 #[test]
 fn a_session_is_the_same_each_time_and_learns() {
     let program = Program::new();
-    program.text("train --net mlp-64-32-10 --epochs 2");
+    program.text("train --net mlp-64-32-10 --epochs 1");
     let line = "replay model.pg --samples 100 --draw 3 --steps 200";
     let first = program.json(line);
     assert_eq!(first, program.json(line));
