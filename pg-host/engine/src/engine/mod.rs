@@ -74,7 +74,7 @@ impl Task {
         }
         let fresh = self.population.batch == BatchMode::Fresh;
         let samples = self.batch * if fresh { self.population.members.max(1) as usize } else { 1 };
-        wanted.min(parallel::most_threads::<N>(&self.population, samples)).max(1)
+        wanted.min(parallel::jobs::most::<N>(&self.population, samples)).max(1)
     }
 
     /// The engine for network `N`.

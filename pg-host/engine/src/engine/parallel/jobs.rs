@@ -41,11 +41,8 @@ impl Part {
 
 /// The jobs of a step with so many samples, in order.
 pub(super) fn jobs<N: Network>(who: Who, population: &Population, samples: usize, threads: usize) -> Vec<Job> {
-    let (first, end) = match who {
-        Who::Members => (0, population.running(samples)),
-        Who::Central => (population.clean_member(), population.clean_member() + 1),
-    };
-    let of = |member| if who == Who::Members { population.part(member, samples) } else { population.clean_part(samples) };
+    let (members, of) = runners(who, population, samples);
+    let Range { start: first, end } = members;
     let whole = |member| Part { member, samples: of(member), begins: true, ends: true };
     let mut jobs = Vec::new();
     let mut next = first;
@@ -66,6 +63,23 @@ pub(super) fn jobs<N: Network>(who: Who, population: &Population, samples: usize
         jobs.extend(parts.map(|samples| Job(vec![part(samples)])));
     }
     jobs
+}
+
+/// How many jobs there are at most: for more threads there is no work.
+pub(in crate::engine) fn most<N: Network>(population: &Population, samples: usize) -> usize {
+    let who = if population.members == 0 { Who::Central } else { Who::Members };
+    let (members, of) = runners(who, population, samples);
+    members.map(|member| of(member).len()).map(|samples| samples.div_ceil(shard::<N>(samples).max(1))).sum()
+}
+
+/// Who runs, and over which of the step's samples.
+fn runners(who: Who, population: &Population, samples: usize) -> (Range<u32>, impl Fn(u32) -> Range<usize>) {
+    let members = match who {
+        Who::Members => 0..population.running(samples),
+        Who::Central => population.clean_member()..population.clean_member() + 1,
+    };
+    let of = move |member| if who == Who::Members { population.part(member, samples) } else { population.clean_part(samples) };
+    (members, of)
 }
 
 #[cfg(test)]

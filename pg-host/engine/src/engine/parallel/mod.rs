@@ -2,9 +2,9 @@
 //! is done first ([`line`]).
 //!
 //! Each shard of a member, then each member, is added as a whole, so the bits are those of one thread. Memory grows with the threads, not with
-//! the population or the batch. A step with a member to skip is rare, and is left to one thread.
+//! the batch nor, but for a few bytes of a list for each member, with the population. A step with a member to skip is rare, and is left to one thread.
 
-mod jobs;
+pub(super) mod jobs;
 mod line;
 mod worker;
 
@@ -39,12 +39,6 @@ pub(super) struct Parallel<N> {
     workers: Vec<Worker>,
     serial: Option<Serial<N>>,
     network: PhantomData<fn() -> N>,
-}
-
-/// How many threads there is work for.
-pub(super) fn most_threads<N: Network>(population: &Population, samples: usize) -> usize {
-    let who = if population.members == 0 { Who::Central } else { Who::Members };
-    jobs::<N>(who, population, samples, usize::from(u16::MAX)).len()
 }
 
 impl<N: Network> Parallel<N> {
