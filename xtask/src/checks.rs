@@ -131,7 +131,7 @@ fn build_all(steps: &mut Steps) -> Result<()> {
         }
         for board in ALL.iter().filter(|board| !board.emulated && board.uart.is_some()) {
             firmware::build_real(board, &Toolchain::find(board.target, false)?)?;
-            println!("serve for {}, with its own UART and flash", board.name);
+            println!("serve for {}, with its own UART and flash, with and without a log by defmt", board.name);
         }
         Ok(Done)
     })?;

@@ -92,8 +92,9 @@ pub fn build_one(board: &Board, toolchain: &Toolchain, program: &str) -> Result<
     build_with(board, toolchain, program, features)
 }
 
-/// Builds the device that learns for a real board whose UART and flash are driven, in the form that stands alone.
+/// Builds the device that learns for a real board whose UART and flash are driven: with a log for a probe, then in the form that stands alone.
 pub fn build_real(board: &Board, toolchain: &Toolchain) -> Result<PathBuf> {
+    build_with(board, toolchain, SERVING[0], "serving,defmt")?;
     build_with(board, toolchain, SERVING[0], "serving")
 }
 
