@@ -140,14 +140,7 @@ macro_rules! serve {
         const _: () = PLAN.check($crate::BOARD);
         const _: () = $crate::serving::check(&LAYOUT);
 
-        #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
-        fn main() -> ! {
-            $crate::console::Line::new("board").word($crate::BOARD.name).end();
-            PLAN.print("ram", $crate::BOARD);
-            #[cfg(target_os = "none")]
-            serve().unwrap_or_else(|reason| $crate::console::report(reason));
-            $crate::console::end(cfg!(not(target_os = "none")))
-        }
+        $crate::serving_main!();
 
         /// Ends only with a reason.
         #[cfg(target_os = "none")]
@@ -198,6 +191,21 @@ macro_rules! serve {
     };
 }
 
+/// The `main` of a program with a `PLAN` and a function `serve`, which ends only with a reason: prints the plan and, on a board, serves.
+#[macro_export]
+macro_rules! serving_main {
+    () => {
+        #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
+        fn main() -> ! {
+            $crate::console::Line::new("board").word($crate::BOARD.name).end();
+            PLAN.print("ram", $crate::BOARD);
+            #[cfg(target_os = "none")]
+            serve().unwrap_or_else(|reason| $crate::console::report(reason));
+            $crate::console::end(cfg!(not(target_os = "none")))
+        }
+    };
+}
+
 /// A program that serves network `network` with the model file `model`, takes samples as `kept`, and only infers. `known` are the outputs that
 /// [`Learner::known`] has on a desktop.
 ///
@@ -231,14 +239,7 @@ macro_rules! classify {
         ]);
         const _: () = PLAN.check($crate::BOARD);
 
-        #[cfg_attr(target_os = "none", cortex_m_rt::entry)]
-        fn main() -> ! {
-            $crate::console::Line::new("board").word($crate::BOARD.name).end();
-            PLAN.print("ram", $crate::BOARD);
-            #[cfg(target_os = "none")]
-            serve().unwrap_or_else(|reason| $crate::console::report(reason));
-            $crate::console::end(cfg!(not(target_os = "none")))
-        }
+        $crate::serving_main!();
 
         /// Ends only with a reason.
         #[cfg(target_os = "none")]

@@ -217,6 +217,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mistake_of_the_caller_panics_with_several_threads_and_nobody_waits_for_ever() {
+        for members in [0, 5, 8] {
+            let population = Population::new(members, 0.5);
+            let task = Task { population, steps: 1, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 200, threads: 3 };
+            let mut engine = task.engine::<Mlp9x24x11>();
+            // The last shard has a label without an output.
+            let mut labels = [0; 200];
+            labels[199] = 11;
+            let mut batch = Batch { inputs: &[0.5; 200 * 9], targets: Targets::Classes(&labels), samples: 200 };
+            let step = || engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).is_err(), "{members} members");
+        }
+    }
+
+    #[test]
     fn a_loss_that_is_not_finite_is_an_error_in_every_engine() {
         for threads in [1, 2] {
             let population = Population::new(4, 0.5);
