@@ -2,7 +2,7 @@
 //!
 //! An epoch has as many steps in every mode. Where each member has batches of its own, it goes through all samples in an epoch, as the others
 //! do, in the same order from another place on: member k of K begins at the k-th K-th. They are gathered when they are asked for, so their
-//! memory is that of the members that run at once.
+//! memory is that of the members that run at once; what all members share is gathered at once, by all threads.
 
 use std::ops::Range;
 
@@ -10,6 +10,7 @@ use pg_core::population::{Batch, BatchMode, Population, Source};
 
 use crate::augmentation::Gatherer;
 use crate::data::Samples;
+use crate::engine::Crew;
 
 /// The samples of one step.
 pub struct Supply<'a> {
@@ -58,6 +59,19 @@ impl<'a> Supply<'a> {
         let place = Place { order, first: taken.start, count: taken.len(), members };
         Self { gatherer, seed, epoch, samples, place, held: 0..0 }
     }
+
+    /// Gathers what the members share or divide, by all threads.
+    pub fn gather(&mut self, crew: &Crew) {
+        if self.place.members == 1 {
+            self.hold(crew, 0..self.place.count);
+        }
+    }
+
+    fn hold(&mut self, crew: &Crew, wanted: Range<usize>) {
+        let Self { gatherer, seed, epoch, samples, place, held } = self;
+        gatherer.gather(crew, *seed, *epoch, samples, wanted.clone().map(|number| place.index(number)));
+        *held = wanted;
+    }
 }
 
 impl Source for Supply<'_> {
@@ -66,12 +80,12 @@ impl Source for Supply<'_> {
     }
 
     fn part(&mut self, wanted: Range<usize>, elements: usize, outputs: usize) -> Batch<'_> {
-        let Self { gatherer, seed, epoch, samples, place, held } = self;
-        if wanted.start < held.start || wanted.end > held.end {
-            *held = if place.members == 1 { 0..place.count } else { wanted.clone() };
-            gatherer.gather(*seed, *epoch, samples, held.clone().map(|number| place.index(number)));
+        if wanted.start < self.held.start || wanted.end > self.held.end {
+            let all = if self.place.members == 1 { 0..self.place.count } else { wanted.clone() };
+            self.hold(&Crew::default(), all);
         }
-        gatherer.batch().part(wanted.start - held.start..wanted.end - held.start, elements, outputs)
+        let first = self.held.start;
+        self.gatherer.batch().part(wanted.start - first..wanted.end - first, elements, outputs)
     }
 }
 

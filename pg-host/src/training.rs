@@ -3,6 +3,8 @@
 //! Everything that touches the parameters is pg-core's arithmetic in a fixed order, so the same [`Recipe`], data and network give the
 //! same bits on every machine and for any number of threads.
 
+mod update;
+
 use std::ops::Range;
 
 use pg_core::initialise::Initialise;
@@ -21,6 +23,8 @@ use crate::engine::{Engine, Task};
 use crate::memory::Memory;
 use crate::supply::Supply;
 use crate::tally::Tally;
+
+pub use self::update::{Update, Values};
 
 /// How to train.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,18 +74,18 @@ impl Recipe {
         u64::from(self.population.at(step, steps).passes()) * if self.sam.is_some() { 2 } else { 1 }
     }
 
-    /// The ranges of the parameters that are trained, each with its optimiser: neighbours that are treated alike are one.
-    fn updates(&self, network: &dyn AnyNetwork) -> Vec<(Range<usize>, Optimiser)> {
-        let mut updates: Vec<(Range<usize>, Optimiser)> = Vec::new();
+    /// What it does with a gradient. Neighbours that are treated alike are one part.
+    fn update(&self, network: &dyn AnyNetwork) -> Update {
+        let mut parts: Vec<(Range<usize>, Optimiser)> = Vec::new();
         for segment in network.segments().into_iter().filter(|segment| segment.kind.is_trained()) {
             let decays = segment.kind == SegmentKind::Weight || !self.decays_weights_only;
             let optimiser = if decays { self.optimiser } else { self.optimiser.without_decay() };
-            match updates.last_mut() {
+            match parts.last_mut() {
                 Some((range, last)) if range.end == segment.offset && *last == optimiser => range.end = segment.range().end,
-                _ => updates.push((segment.range(), optimiser)),
+                _ => parts.push((segment.range(), optimiser)),
             }
         }
-        updates
+        Update { parts }
     }
 }
 
@@ -249,7 +253,7 @@ struct Run<'a> {
     network: &'a dyn AnyNetwork,
     recipe: &'a Recipe,
     samples: &'a Samples,
-    updates: Vec<(Range<usize>, Optimiser)>,
+    update: Update,
     batch_size: usize,
     steps_per_epoch: u32,
     steps: u32,
@@ -276,7 +280,7 @@ impl<'a> Run<'a> {
             network,
             recipe,
             samples,
-            updates: recipe.updates(network),
+            update: recipe.update(network),
             batch_size,
             steps_per_epoch,
             steps,
@@ -317,12 +321,13 @@ impl<'a> Run<'a> {
         let number = self.state.step;
         self.shuffle(number / self.steps_per_epoch);
         let (epoch, step) = self.place(number);
-        let Self { recipe, state, engine, gatherer, gradient, uphill, .. } = self;
+        let Self { recipe, state, update, engine, gatherer, gradient, uphill, .. } = self;
         let State { parameters, snapshot, slots, mean, .. } = state;
         let taken = taken(&self.order, self.batch_size, number % self.steps_per_epoch);
         let samples = taken.len();
         let key = (recipe.seed, number / self.steps_per_epoch);
         let mut batch = Supply::new(gatherer, &recipe.population, key, self.samples, &self.order, taken);
+        batch.gather(engine.crew());
         let mut result = engine.gradient(number, parameters, &mut batch, gradient);
         if let (Some(rho), Ok(_)) = (recipe.sam, result) {
             sam::ascend::<Widest>(rho, parameters, gradient, uphill);
@@ -334,7 +339,6 @@ impl<'a> Run<'a> {
             state.step = number.saturating_sub(1);
             return Err(End::Diverged { epoch, step });
         }
-        snapshot.copy_from_slice(parameters);
         let begins = number.is_multiple_of(self.steps_per_epoch);
         let passes = recipe.passes(number, self.steps) * samples as u64;
         let made = recipe.population.at(number, self.steps).running(batch.samples()).max(1);
@@ -343,6 +347,7 @@ impl<'a> Run<'a> {
         }
         let Ok(loss) = result.map(|estimate| estimate.loss) else {
             // A gradient that is not finite voids the step, and all of its members.
+            snapshot.copy_from_slice(parameters);
             state.advance(begins, passes, None);
             return Ok((samples, state.loss_nats() as f32));
         };
@@ -353,11 +358,9 @@ impl<'a> Run<'a> {
         if let Some(most) = recipe.clip_norm {
             clip::by_norm::<Widest>(most, gradient);
         }
-        for (range, optimiser) in &self.updates {
-            optimiser.step::<Widest>(rate, number, range.clone(), gradient, slots, parameters);
-        }
-        // A layer may hide an infinite weight from the loss. Without a short circuit, for the sake of the lanes.
-        if !parameters.iter().fold(true, |finite, p| finite & p.is_finite()) {
+        let values = Values { parameters, snapshot, slots: recipe.optimiser.cut(slots) };
+        if !update.apply(engine.crew(), rate, number, gradient, values) {
+            // A layer may hide an infinite weight from the loss.
             parameters.copy_from_slice(snapshot);
             return Err(End::Diverged { epoch, step });
         }

@@ -58,12 +58,22 @@ impl Optimiser {
     /// When `gradient` is not as long as `parameters`, `state` not [`Optimiser::slots`] times as long, or the range not in it.
     pub fn step<L: Lane>(&self, rate: f32, number: u32, range: Range<usize>, gradient: &[f32], state: &mut [f32], parameters: &mut [f32]) {
         assert!(gradient.len() == parameters.len() && state.len() == self.slots() * parameters.len());
-        let length = parameters.len();
-        let (first, second) = state.split_at_mut(length.min(state.len()));
-        let (gradient, parameters) = (&gradient[range.clone()], &mut parameters[range.clone()]);
-        let slots = self.slots();
-        let first = &mut first[if slots > 0 { range.clone() } else { 0..0 }];
-        let second = &mut second[if slots > 1 { range } else { 0..0 }];
+        let slots = self.cut(state).map(|slot| if slot.is_empty() { slot } else { &mut slot[range.clone()] });
+        self.update::<L>(rate, number, &gradient[range.clone()], slots, &mut parameters[range]);
+    }
+
+    /// The slots of a state; those that it does not have are empty.
+    pub fn cut<'a>(&self, state: &'a mut [f32]) -> [&'a mut [f32]; 2] {
+        let length = state.len() / self.slots().max(1);
+        state.split_at_mut(length).into()
+    }
+
+    /// Updates `parameters` in place, in the step `number`, from 0; with the slots of their state, each as long as they are, or empty where
+    /// there is none.
+    ///
+    /// # Panics
+    /// When `gradient` or a slot is shorter than `parameters`.
+    pub fn update<L: Lane>(&self, rate: f32, number: u32, gradient: &[f32], [first, second]: [&mut [f32]; 2], parameters: &mut [f32]) {
         match self {
             Optimiser::Sgd(sgd) => sgd.step::<L>(rate, gradient, first, parameters),
             Optimiser::Rmsprop(rmsprop) => rmsprop.step::<L>(rate, gradient, first, second, parameters),

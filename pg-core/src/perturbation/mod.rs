@@ -12,6 +12,8 @@ pub use distribution::Distribution;
 pub use scale::ScaleRule;
 pub use targets::NoiseTargets;
 
+use core::ops::Range;
+
 use crate::form::Form;
 use crate::lane::Lane;
 use crate::layers::{Segment, SegmentKind};
@@ -69,27 +71,37 @@ impl Noise {
         });
     }
 
-    /// Visits all parameters in order, in pieces: `visit(first, length, piece)`.
+    /// Visits the rows that begin in `range` in order, in pieces: `visit(first, length, piece)`.
     #[inline(always)]
-    fn walk<N: Network, L: Lane>(&self, stream: &Stream, parameters: &[f32], scales: &[f32], mut visit: impl FnMut(usize, usize, Piece)) {
+    fn walk<N: Network, L: Lane>(
+        &self,
+        stream: &Stream,
+        parameters: &[f32],
+        scales: &[f32],
+        range: Range<usize>,
+        mut visit: impl FnMut(usize, usize, Piece),
+    ) {
         let mut noise = [0.0; CHUNK];
         let mut made = None;
         let (mut next, mut layer) = (0, 0);
         N::segments(&mut |segment| {
-            let Segment { kind, offset, filters, fan_in, .. } = segment;
+            let Segment { kind, offset, .. } = segment;
             layer += u16::from(kind.begins_layer());
             let is_weight = kind == SegmentKind::Weight;
+            let (rows, length) = rows(&segment);
             let scale_of = next;
-            next += if is_weight { filters } else { 0 };
-            if self.rho == 0.0 || !self.targets.take(kind, layer) {
-                visit(offset, filters * fan_in, Piece::Still);
-                return;
-            }
-            // The biases, or gains, of a layer are one row.
-            let (rows, length) = if is_weight { (filters, fan_in) } else { (1, filters) };
+            next += if is_weight { rows } else { 0 };
+            let still = self.rho == 0.0 || !self.targets.take(kind, layer);
             for row in 0..rows {
                 let start = offset + row * length;
                 let end = start + length;
+                if !range.contains(&start) {
+                    continue;
+                }
+                if still {
+                    visit(start, length, Piece::Still);
+                    continue;
+                }
                 let mut scale = match is_weight {
                     true => scales[scale_of + row],
                     false => self.scale.factor::<L>(self.rho, &parameters[start..end]),
@@ -136,9 +148,23 @@ impl Noise {
         if L::LANES == 1 && self.is_plain() && self.rho != 0.0 {
             return plain::perturb::<N, L>(self.distribution, stream, parameters, scales, member);
         }
-        self.walk::<N, L>(stream, parameters, scales, |first, length, piece| {
+        self.perturb_rows::<N, L>(stream, parameters, scales, 0..N::PARAMS, member);
+    }
+
+    /// Writes the rows of the first member that begin in `range`, so that many can share the making of one. `member` has the elements of `range`,
+    /// which begins and ends where a row does: [`row_from`].
+    pub fn perturb_rows<N: Network, L: Lane>(
+        &self,
+        stream: &Stream,
+        parameters: &[f32],
+        scales: &[f32],
+        range: Range<usize>,
+        member: &mut [f32],
+    ) {
+        let begin = range.start;
+        self.walk::<N, L>(stream, parameters, scales, range, |first, length, piece| {
             let from = &parameters[first..][..length];
-            let out = &mut member[first..][..length];
+            let out = &mut member[first - begin..][..length];
             match piece {
                 Piece::Still => out.copy_from_slice(from),
                 Piece::Noise { scale, noise } => shift::<L>(from, scale, noise, out),
@@ -162,7 +188,7 @@ impl Noise {
         lane: usize,
         weights: &mut [f32],
     ) {
-        self.walk::<N, F::Value>(stream, parameters, scales, |first, length, piece| {
+        self.walk::<N, F::Value>(stream, parameters, scales, 0..N::PARAMS, |first, length, piece| {
             let from = &parameters[first..][..length];
             let weights = weights[first * F::WEIGHT..].iter_mut().skip(lane).step_by(F::WEIGHT);
             for (i, (out, &p)) in weights.zip(from).enumerate() {
@@ -180,6 +206,24 @@ impl Noise {
             }
         });
     }
+}
+
+/// The rows of a range of parameters, which are scaled together, and their length: a filter each; all biases, or gains, of a layer.
+const fn rows(segment: &Segment) -> (usize, usize) {
+    if matches!(segment.kind, SegmentKind::Weight) { (segment.filters, segment.fan_in) } else { (1, segment.filters * segment.fan_in) }
+}
+
+/// Where the first row begins that begins at parameter `index` or behind it; behind the last parameter if none does.
+pub fn row_from<N: Network>(index: usize) -> usize {
+    let mut found = N::PARAMS;
+    N::segments(&mut |segment| {
+        let (rows, length) = rows(&segment);
+        let row = index.saturating_sub(segment.offset).div_ceil(length.max(1));
+        if row < rows {
+            found = found.min(segment.offset + row * length);
+        }
+    });
+    found
 }
 
 /// Makes the second member of a pair, θ-ε, from the first, in place and without noise: `θ - (member - θ)`.

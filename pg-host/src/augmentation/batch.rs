@@ -6,18 +6,30 @@ use pg_core::population::Batch;
 
 use super::{Augmentation, mixup};
 use crate::data::Samples;
+use crate::engine::Crew;
 use crate::memory::Memory;
 
 /// Gathers batches; the memory is taken once.
 pub struct Gatherer {
     augmentation: Augmentation,
     shape: Shape,
+    members: Vec<u32>,
     inputs: Memory,
-    /// The second sample of a mix.
-    other: Memory,
     labels: Vec<u16>,
     seconds: Vec<u16>,
     shares: Vec<f32>,
+    /// The second samples of mixes, one for each thread.
+    others: Vec<Memory>,
+}
+
+/// What one thread gathers.
+struct Part<'a> {
+    members: &'a [u32],
+    inputs: &'a mut [f32],
+    labels: &'a mut [u16],
+    seconds: &'a mut [u16],
+    shares: &'a mut [f32],
+    other: &'a mut [f32],
 }
 
 impl Gatherer {
@@ -26,11 +38,12 @@ impl Gatherer {
         Self {
             augmentation,
             shape,
+            members: Vec::with_capacity(size),
             inputs: Memory::zeros(size * shape.len()),
-            other: Memory::zeros(if augmentation.mixup.is_some() { shape.len() } else { 0 }),
             labels: Vec::with_capacity(size),
             seconds: Vec::with_capacity(size),
             shares: Vec::with_capacity(size),
+            others: Vec::new(),
         }
     }
 
@@ -39,25 +52,24 @@ impl Gatherer {
     /// # Panics
     /// When they are more than the gatherer was made for, an index is not below the number of samples, or the shape is not theirs or does not
     /// pass [`Augmentation::check`].
-    pub fn gather(&mut self, seed: u64, epoch: u32, samples: &Samples, members: impl ExactSizeIterator<Item = u32>) -> Batch<'_> {
+    pub fn gather(&mut self, crew: &Crew, seed: u64, epoch: u32, samples: &Samples, members: impl Iterator<Item = u32>) -> Batch<'_> {
+        self.members.clear();
+        self.members.extend(members);
+        let (count, len) = (self.members.len(), self.shape.len());
+        assert!(count * len <= self.inputs.len(), "a batch fits");
+        self.labels.resize(count, 0);
+        self.seconds.resize(count, 0);
+        self.shares.resize(count, 0.0);
+        let second = if self.augmentation.mixup.is_some() { len } else { 0 };
+        self.others.resize_with(crew.threads(), || Memory::zeros(second));
+        let share = count.div_ceil(crew.threads()).max(1);
+        let inputs = self.members.chunks(share).zip(self.inputs.chunks_mut(share * len));
+        let targets = self.labels.chunks_mut(share).zip(self.seconds.chunks_mut(share)).zip(self.shares.chunks_mut(share));
+        let parts = inputs.zip(targets).zip(&mut self.others);
+        let parts =
+            parts.map(|(((members, inputs), ((labels, seconds), shares)), other)| Part { members, inputs, labels, seconds, shares, other });
         let (augmentation, shape) = (self.augmentation, self.shape);
-        assert!(members.len() * shape.len() <= self.inputs.len(), "a batch fits");
-        let augmented = |sample: u32, x: &mut [f32]| {
-            x.copy_from_slice(samples.input(sample as usize, shape.len()));
-            augmentation.apply(seed, epoch, sample, shape, x);
-            samples.labels[sample as usize]
-        };
-        self.labels.clear();
-        self.seconds.clear();
-        self.shares.clear();
-        for (member, x) in members.zip(self.inputs.chunks_exact_mut(shape.len())) {
-            self.labels.push(augmented(member, x));
-            if let Some(partner) = augmentation.partner(seed, epoch, member, samples.len() as u32) {
-                self.seconds.push(augmented(partner.sample, &mut self.other));
-                self.shares.push(partner.share);
-                mixup::mix(partner.share, &self.other, x);
-            }
-        }
+        crew.all(parts, |part| part.gather(&augmentation, shape, seed, epoch, samples));
         self.batch()
     }
 
@@ -69,6 +81,24 @@ impl Gatherer {
             Targets::Classes(&self.labels)
         };
         Batch { inputs: &self.inputs, targets, samples: self.labels.len() }
+    }
+}
+
+impl Part<'_> {
+    fn gather(self, augmentation: &Augmentation, shape: Shape, seed: u64, epoch: u32, samples: &Samples) {
+        let augmented = |sample: u32, x: &mut [f32]| {
+            x.copy_from_slice(samples.input(sample as usize, shape.len()));
+            augmentation.apply(seed, epoch, sample, shape, x);
+            samples.labels[sample as usize]
+        };
+        for (place, (&member, x)) in self.members.iter().zip(self.inputs.chunks_exact_mut(shape.len())).enumerate() {
+            self.labels[place] = augmented(member, x);
+            if let Some(partner) = augmentation.partner(seed, epoch, member, samples.len() as u32) {
+                self.seconds[place] = augmented(partner.sample, self.other);
+                self.shares[place] = partner.share;
+                mixup::mix(partner.share, self.other, x);
+            }
+        }
     }
 }
 
@@ -86,7 +116,8 @@ mod tests {
     fn gathered(text: &str, epoch: u32, members: &[u32], place: usize) -> (Vec<u32>, u16, u16, f32) {
         let mut gatherer = Gatherer::new(text.parse().unwrap(), SHAPE, 8);
         let samples = samples();
-        let batch = gatherer.gather(5, epoch, &samples, members.iter().copied());
+        let crew = Crew::new(if members.len() > 2 { 3 } else { 1 }).unwrap();
+        let batch = gatherer.gather(&crew, 5, epoch, &samples, members.iter().copied());
         assert_eq!(batch.samples, members.len());
         let Targets::Mixed { first, second, share } = batch.targets else { panic!("mixup has mixed targets") };
         (batch.inputs[place * 12..][..12].iter().map(|x| x.to_bits()).collect(), first[place], second[place], share[place])
@@ -118,7 +149,7 @@ mod tests {
     #[test]
     fn without_augmentation_the_samples_are_as_they_are() {
         let (samples, mut gatherer) = (samples(), Gatherer::new(Augmentation::default(), SHAPE, 2));
-        let batch = gatherer.gather(1, 0, &samples, [4, 2].into_iter());
+        let batch = gatherer.gather(&Crew::default(), 1, 0, &samples, [4, 2].into_iter());
         assert_eq!((&batch.inputs[..12], &batch.inputs[12..]), (samples.input(4, 12), samples.input(2, 12)));
         assert!(matches!(batch.targets, Targets::Classes([4, 2])));
     }

@@ -20,7 +20,7 @@ use pg_core::Widest;
 use pg_core::initialise::Initialise;
 use pg_core::loss::{Loss, Targets};
 use pg_core::noise::{GROUP, Purpose, Stream};
-use pg_core::optimiser::Sgd;
+use pg_core::optimiser::{Optimiser, Sgd};
 use pg_core::perturbation::{Distribution, Noise};
 use pg_core::population::{Batch, BatchMode, Population};
 use serde::Serialize;
@@ -34,6 +34,7 @@ use crate::failure::Failure;
 use crate::memory::Memory;
 use crate::options::BenchOptions;
 use crate::profile::{Profile, Stage};
+use crate::training::{Update, Values};
 
 pub use self::page::html;
 
@@ -183,6 +184,9 @@ fn choose<'a>(networks: &'a [Entry], options: &BenchOptions) -> Result<Vec<Choic
     options.nets.iter().map(|name| Ok(asked(by_name(networks, name)?, batch(name), &[0, 8]))).collect()
 }
 
+/// How it learns.
+const SGD: Optimiser = Optimiser::Sgd(Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-5 });
+
 /// A step that can be repeated.
 struct Subject {
     net: &'static str,
@@ -194,6 +198,8 @@ struct Subject {
     parameters: Memory,
     gradient: Memory,
     velocity: Memory,
+    snapshot: Memory,
+    update: Update,
     inputs: Memory,
     labels: Vec<u16>,
     step: u32,
@@ -227,6 +233,8 @@ impl Subject {
             parameters: network.initialise(Initialise::AUTO, 1),
             gradient: Memory::zeros(sizes.params),
             velocity: Memory::zeros(sizes.params),
+            snapshot: Memory::zeros(sizes.params),
+            update: Update { parts: vec![(0..sizes.params, SGD)] },
             inputs,
             labels: (0..samples).map(|i| (i * 7 % sizes.outputs) as u16).collect(),
             step: 0,
@@ -236,12 +244,13 @@ impl Subject {
     }
 
     fn step(&mut self) {
-        // A rate so small that the parameters stay where they are: every step does the same work.
-        const SGD: Sgd = Sgd { momentum: 0.9, nesterov: false, weight_decay: 1e-5 };
         let mut batch = Batch { inputs: &self.inputs, targets: Targets::Classes(&self.labels), samples: self.samples };
         let loss = self.engine.gradient(self.step, &self.parameters, &mut batch, &mut self.gradient);
         black_box(loss.expect("a step at a tiny rate stays finite"));
-        SGD.step::<Widest>(1e-8, &self.gradient, &mut self.velocity, &mut self.parameters);
+        let Self { parameters, snapshot, velocity, .. } = self;
+        let values = Values { parameters, snapshot, slots: SGD.cut(velocity) };
+        // A rate so small that the parameters stay where they are: every step does the same work.
+        black_box(self.update.apply(self.engine.crew(), 1e-8, self.step, &self.gradient, values));
         self.step += 1;
     }
 

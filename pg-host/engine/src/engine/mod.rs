@@ -2,12 +2,15 @@
 //!
 //! An engine owns the scratch memory and nothing else; parameters, data and the optimiser belong to the caller.
 
+mod crew;
 mod parallel;
 mod serial;
 
 use pg_core::Network;
 use pg_core::loss::Loss;
 use pg_core::population::{BatchMode, Estimate, Population, Source, StepError};
+
+pub use self::crew::Crew;
 
 /// Computes the gradient of a step.
 pub trait Engine: Send {
@@ -23,8 +26,13 @@ pub trait Engine: Send {
     /// The most samples that it asks a source for at once, when its members see different samples.
     fn at_once(&self) -> usize;
 
+    /// The threads that it uses, for what else there is to do in a step.
+    fn crew(&self) -> &Crew;
+
     /// How many threads it uses.
-    fn threads(&self) -> usize;
+    fn threads(&self) -> usize {
+        self.crew().threads()
+    }
 
     /// The memory that it owns.
     fn memory_bytes(&self) -> usize;
@@ -48,7 +56,7 @@ pub struct Task {
 }
 
 /// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings.
-const WORTH_THREADS: f64 = 50e6;
+const WORTH_THREADS: f64 = 10e6;
 
 /// A number of noise takes about as long as this many floating-point operations of a product.
 const NOISE: f64 = 80.0;
@@ -94,7 +102,7 @@ impl Task {
 mod tests {
     use pg_core::initialise::Initialise;
     use pg_core::loss::Targets;
-    use pg_core::perturbation::{Distribution, Noise, ScaleRule};
+    use pg_core::perturbation::{Distribution, Noise, NoiseTargets, ScaleRule};
     use pg_core::population::{Batch, Combine, SHARD};
     use pg_core::zoo::{Mlp9x24x11, Mlp64x32x10};
     use pg_core::{Image, Sequential};
@@ -190,6 +198,24 @@ mod tests {
                     assert!(expected.is_ok());
                     for threads in [2, 3, 8] {
                         assert!(of::<N>(population, &parameters, batch, threads) == expected, "{population:?} {samples} {threads}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn noise_that_threads_make_together_is_that_of_one_thread_under_every_law() {
+        type N = Mlp64x32x10;
+        let everything = NoiseTargets { biases: true, ..NoiseTargets::WEIGHTS };
+        for distribution in [Distribution::Gaussian, Distribution::Rademacher, Distribution::RankOne] {
+            for scale in [ScaleRule::Filter, ScaleRule::FilterExact, ScaleRule::Weight, ScaleRule::Absolute] {
+                for targets in [NoiseTargets::WEIGHTS, everything, NoiseTargets { first_layer: 2, ..everything }] {
+                    for (members, samples, threads) in [(1, 200, 3), (2, 20, 2), (4, 20, 3), (4, 20, 4), (3, 100, 2)] {
+                        let noise = Noise { rho: 0.2, distribution, scale, targets };
+                        let population = Population { noise, ..Population::new(members, 0.2) };
+                        let (one, many) = (bits_of::<N>(population, samples, 1), bits_of::<N>(population, samples, threads));
+                        assert!(one.0 == many.0 && one.1 == many.1 && many.2 > 1, "{population:?} {threads}");
                     }
                 }
             }

@@ -6,13 +6,14 @@ use pg_core::form::Samples;
 use pg_core::population::{Estimate, Source, StepError, Workspace};
 use pg_core::{Network, Widest};
 
-use super::{Engine, Task};
+use super::{Crew, Engine, Task};
 use crate::memory::Memory;
 
 type Form = Samples<Widest>;
 
 pub(super) struct Serial<N> {
     task: Task,
+    crew: Crew,
     scales: Memory,
     weights: Memory,
     workspace: Memory,
@@ -23,6 +24,7 @@ impl<N: Network> Serial<N> {
     pub(super) fn new(task: Task) -> Self {
         Self {
             task,
+            crew: Crew::default(),
             scales: Memory::zeros(N::FILTERS),
             weights: Memory::zeros(task.population.members_len::<N, Form>(task.batch)),
             workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)),
@@ -39,8 +41,8 @@ impl<N: Network> Engine for Serial<N> {
         population.gradient_of::<N, Form>(loss, *seed, step, parameters, source, scales, weights, &mut workspace, gradient)
     }
 
-    fn threads(&self) -> usize {
-        1
+    fn crew(&self) -> &Crew {
+        &self.crew
     }
 
     fn memory_bytes(&self) -> usize {

@@ -39,6 +39,14 @@ impl Part {
     }
 }
 
+impl Job {
+    /// The member that it is about, if it is only one.
+    pub(super) fn member(&self) -> Option<u32> {
+        let [part] = &self.0[..] else { return None };
+        Some(part.member)
+    }
+}
+
 /// The jobs of a step with so many samples, in order.
 pub(super) fn jobs<N: Network>(who: Who, population: &Population, samples: usize, threads: usize) -> Vec<Job> {
     let (members, of) = runners(who, population, samples);

@@ -11,6 +11,7 @@ use pg_core::Widest;
 use pg_core::population::{Weights, join};
 
 use super::jobs::Part;
+use crate::engine::Crew;
 use crate::memory::Memory;
 
 /// The sum of the gradients of all members so far.
@@ -84,6 +85,27 @@ impl<'a> Sum<'a> {
         self.adds = true;
     }
 
+    /// Adds the gradients of the last members, piece by piece, by all threads.
+    pub(super) fn add_last(&mut self, crew: &Crew, last: &[Outcome]) {
+        let mut terms = Vec::with_capacity(last.len());
+        for Outcome { part, loss, gradient, weighed } in last {
+            let weight = self.count(part, *loss);
+            if let Some(from) = gradient {
+                terms.push((if *weighed { 1.0 } else { weight }, from, self.adds));
+                self.adds = true;
+            }
+        }
+        if terms.is_empty() {
+            return;
+        }
+        let share = crew.share(self.gradient.len());
+        crew.all(self.gradient.chunks_mut(share).enumerate(), |(index, piece)| {
+            for &(weight, from, adds) in &terms {
+                join::<Widest>(weight, &from[index * share..][..piece.len()], adds, piece);
+            }
+        });
+    }
+
     /// Whether a part's member is summed up by itself first. The sum over the shards of the first member is the gradient, unless it is to be
     /// weighed.
     fn is_apart(&self, part: &Part) -> bool {
@@ -128,9 +150,9 @@ struct State<'a> {
 }
 
 impl<'a> Line<'a> {
-    /// Of so many jobs; there must be two buffers at least.
-    pub(super) fn new(jobs: usize, sum: Sum<'a>, buffers: Vec<Memory>) -> Self {
-        let state = State { jobs, next: 0, turn: 0, sum: Some(sum), waiting: BTreeMap::new(), buffers, failed: false };
+    /// Of so many jobs, of which the first are given already; there must be two buffers at least.
+    pub(super) fn new(jobs: usize, given: usize, sum: Sum<'a>, buffers: Vec<Memory>) -> Self {
+        let state = State { jobs, next: given, turn: 0, sum: Some(sum), waiting: BTreeMap::new(), buffers, failed: false };
         Self { state: Mutex::new(state), moved: Condvar::new() }
     }
 
@@ -141,12 +163,23 @@ impl<'a> Line<'a> {
             return None;
         }
         state.next += 1;
-        Some(Place { line: self, job: state.next - 1, sum: None, done: Vec::new(), left: false })
+        Some(self.place(state.next - 1))
+    }
+
+    /// The place of a job that was given.
+    pub(super) fn place(&self, job: usize) -> Place<'_, 'a> {
+        Place { line: self, job, sum: None, done: Vec::new(), left: false }
     }
 
     /// The sum over all jobs, when all have left; and the buffers, or what is left of them.
-    pub(super) fn end(self) -> (Option<Sum<'a>>, Vec<Memory>) {
-        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn end(self, crew: &Crew) -> (Option<Sum<'a>>, Vec<Memory>) {
+        let mut state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let last: Vec<Outcome> = std::mem::take(&mut state.waiting).into_values().flatten().collect();
+        if let (Some(sum), false, false) = (&mut state.sum, state.failed, last.is_empty()) {
+            sum.add_last(crew, &last);
+            state.turn = state.jobs;
+        }
+        state.free(last);
         (state.sum.filter(|_| !state.failed && state.turn == state.jobs), state.buffers)
     }
 
@@ -208,8 +241,10 @@ impl<'a> Place<'_, 'a> {
         let mut state = self.line.lock();
         state.waiting.insert(self.job, std::mem::take(&mut self.done));
         let Some(mut sum) = self.sum.take().or_else(|| state.sum_of(self.job)) else { return };
-        // Its turn comes to an end; so does that of those behind it who have left already.
-        while let Some(done) = state.take_turn() {
+        // Its turn comes to an end; so does that of those behind it who have left already. When they are the last, all threads are free to add them.
+        while !state.is_at_last()
+            && let Some(done) = state.take_turn()
+        {
             drop(state);
             done.iter().for_each(|outcome| sum.add(outcome));
             state = self.line.lock();
@@ -235,6 +270,12 @@ impl<'a> State<'a> {
     /// The sum, when it is this job's turn and nobody has it.
     fn sum_of(&mut self, job: usize) -> Option<Sum<'a>> {
         if self.turn == job { self.sum.take() } else { None }
+    }
+
+    /// Whether all jobs have left, and what is still to be added are members' gradients as wholes.
+    fn is_at_last(&self) -> bool {
+        let mut waiting = self.waiting.values().flatten();
+        self.waiting.len() == self.jobs - self.turn && waiting.clone().next().is_some() && waiting.all(|outcome| outcome.part.is_whole())
     }
 
     /// What the job whose turn it is has left.

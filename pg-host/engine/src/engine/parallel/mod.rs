@@ -6,20 +6,22 @@
 
 pub(super) mod jobs;
 mod line;
+mod together;
 mod worker;
 
 use std::marker::PhantomData;
 use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use pg_core::population::{Combine, Estimate, Population, Softmax, Source, StepError, Weights};
 use pg_core::{Network, Widest};
-use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+use rayon::ThreadPoolBuildError;
 
 use self::jobs::{Job, Who, jobs};
 use self::line::{Line, Sum};
 use self::worker::{Shared, Worker};
 use super::serial::Serial;
-use super::{Engine, Task};
+use super::{Crew, Engine, Task};
 use crate::memory::Memory;
 
 /// Gradients that a thread has room for beside the sum: those of a pair.
@@ -30,8 +32,7 @@ const MEMBERS: usize = 2;
 
 pub(super) struct Parallel<N> {
     task: Task,
-    /// All threads but the one that asks for the gradient, which works too.
-    pool: ThreadPool,
+    crew: Crew,
     scales: Memory,
     /// The sum over the shards of the member at hand.
     partial: Memory,
@@ -45,7 +46,7 @@ impl<N: Network> Parallel<N> {
     pub(super) fn new(task: Task, threads: usize) -> Result<Self, ThreadPoolBuildError> {
         Ok(Self {
             task,
-            pool: ThreadPoolBuilder::new().num_threads(threads - 1).build()?,
+            crew: Crew::new(threads)?,
             scales: Memory::zeros(N::FILTERS),
             partial: Memory::zeros(N::PARAMS),
             buffers: (0..BUFFERS * threads).map(|_| Memory::zeros(N::PARAMS)).collect(),
@@ -71,7 +72,7 @@ impl<N: Network> Parallel<N> {
         visit: &mut (dyn FnMut(f32, usize) + Send),
     ) -> Result<(), StepError> {
         let limit = self.at_once();
-        let Self { task, pool, scales, partial, buffers, workers, .. } = self;
+        let Self { task, crew, scales, partial, buffers, workers, .. } = self;
         let all = source.samples();
         let divisor = if who == Who::Members { all } else { population.clean_part(all).len() };
         workers.iter_mut().for_each(Worker::forget);
@@ -83,15 +84,13 @@ impl<N: Network> Parallel<N> {
             let span = span(round);
             let batch = source.part(span.clone(), N::INPUT.len(), N::OUTPUTS);
             let shared = Shared { task, population, who, step, parameters, scales, batch: &batch, span, divisor, weights };
-            let line = Line::new(round.len(), sum, std::mem::take(buffers));
-            let [first, others @ ..] = &mut workers[..] else { return Ok(()) };
-            pool.in_place_scope(|scope| {
-                for worker in others {
-                    scope.spawn(|_| worker.work::<N>(&shared, round, &line));
-                }
-                first.work::<N>(&shared, round, &line);
+            let together = together::make::<N>(crew, &shared, round, workers);
+            let given = if together { round.len().min(workers.len()) } else { 0 };
+            let line = Line::new(round.len(), given, sum, std::mem::take(buffers));
+            crew.all(workers.iter_mut().enumerate(), |(index, worker)| {
+                worker.work::<N>(&shared, round, &line, Some(index).filter(|&index| index < given));
             });
-            let (end, free) = line.end();
+            let (end, free) = line.end(crew);
             *buffers = free;
             sum = end.ok_or(StepError::NonFiniteLoss)?;
         }
@@ -129,7 +128,8 @@ impl<N: Network> Parallel<N> {
         let mut add_up = |sum: f32, _| total += sum / samples as f32;
         self.run(Who::Members, population, step, parameters, source, Some(&weights), false, gradient, &mut add_up)?;
         let mean = population.mean(samples, 0, 0);
-        population.scale_sum::<Widest>(mean, gradient);
+        let share = self.crew.share(gradient.len());
+        self.crew.all(gradient.chunks_mut(share), |piece| population.scale_sum::<Widest>(mean, piece));
         if population.lambda() > 0.0 {
             let weight = Weights::fixed(population.lambda());
             self.run(Who::Central, population, step, parameters, source, Some(&weight), true, gradient, &mut |_, _| {})?;
@@ -160,17 +160,26 @@ fn span(jobs: &[Job]) -> Range<usize> {
 impl<N: Network> Engine for Parallel<N> {
     fn gradient(&mut self, step: u32, parameters: &[f32], source: &mut dyn Source, gradient: &mut [f32]) -> Result<Estimate, StepError> {
         let population = self.task.population.at(step, self.task.steps);
-        match self.all(&population, step, parameters, source, gradient).and_then(|estimate| estimate.of(gradient)) {
+        match self.all(&population, step, parameters, source, gradient) {
+            Ok(estimate) => {
+                let finite = AtomicBool::new(true);
+                self.crew.all(gradient.chunks(self.crew.share(gradient.len())), |piece| {
+                    if estimate.of(piece).is_err() {
+                        finite.store(false, Ordering::Relaxed);
+                    }
+                });
+                if finite.into_inner() { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
+            }
             Err(StepError::NonFiniteLoss) if population.members > 1 => {
                 let task = self.task;
                 self.serial.get_or_insert_with(|| Serial::new(task)).gradient(step, parameters, source, gradient)
             }
-            result => result,
+            error => error,
         }
     }
 
-    fn threads(&self) -> usize {
-        self.workers.len()
+    fn crew(&self) -> &Crew {
+        &self.crew
     }
 
     fn memory_bytes(&self) -> usize {

@@ -62,15 +62,23 @@ impl Worker {
         (self.member, self.filled) = (None, None);
     }
 
-    /// Does jobs as long as there are any. A loss that is not finite ends the work of all.
-    pub(super) fn work<N: Network>(&mut self, shared: &Shared, jobs: &[Job], line: &Line) {
-        while let Some(mut place) = line.next() {
+    /// The room for the weights of a member, which is then held.
+    pub(super) fn hold(&mut self, member: u32) -> &mut [f32] {
+        self.member = Some(member);
+        &mut self.weights
+    }
+
+    /// Does the job that it is given, and others as long as there are any. A loss that is not finite ends the work of all.
+    pub(super) fn work<N: Network>(&mut self, shared: &Shared, jobs: &[Job], line: &Line, given: Option<usize>) {
+        let mut next = given.map(|job| line.place(job)).or_else(|| line.next());
+        while let Some(mut place) = next {
             for part in &jobs[place.job].0 {
                 if self.pass::<N>(shared, part, &mut place).is_none() {
                     return;
                 }
             }
             place.leave();
+            next = line.next();
         }
     }
 

@@ -1,0 +1,139 @@
+//! Threads that do the parts of a step together. Between two of them lies less time than a sleeping thread takes to wake, some fifty microseconds;
+//! so whoever waits looks for work for a while before it sleeps.
+//!
+//! What they do is nothing to it.
+
+use std::hint::spin_loop;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::yield_now;
+use std::time::{Duration, Instant};
+
+use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
+
+/// How long a thread looks before it sleeps.
+const PATIENCE: Duration = Duration::from_micros(200);
+
+/// How long it does so without making way for others.
+const SOON: Duration = Duration::from_micros(5);
+
+/// The thread that calls, and others if there are any.
+#[derive(Default)]
+pub struct Crew(Option<Others>);
+
+struct Others {
+    pool: ThreadPool,
+    /// How often they were called.
+    calls: Arc<AtomicUsize>,
+}
+
+impl Crew {
+    /// Of so many threads, the one that calls among them.
+    ///
+    /// # Errors
+    /// When the system grants no more threads.
+    pub fn new(threads: usize) -> Result<Self, ThreadPoolBuildError> {
+        if threads <= 1 {
+            return Ok(Self::default());
+        }
+        Ok(Self(Some(Others { pool: ThreadPoolBuilder::new().num_threads(threads - 1).build()?, calls: Arc::default() })))
+    }
+
+    /// How many threads there are.
+    pub fn threads(&self) -> usize {
+        1 + self.0.as_ref().map_or(0, |others| others.pool.current_num_threads())
+    }
+
+    /// The length of the pieces in which `len` numbers are shared out: whole cache lines, no more pieces than threads.
+    pub fn share(&self, len: usize) -> usize {
+        len.div_ceil(self.threads()).next_multiple_of(16).max(1)
+    }
+
+    /// Does `work` on each part, at the same time where there are threads for it. A panic in one of them comes out of here when all have ended.
+    pub fn all<T: Send>(&self, parts: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
+        let Some(Others { pool, calls }) = &self.0 else {
+            return parts.into_iter().for_each(work);
+        };
+        let mut parts = parts.into_iter();
+        let Some(first) = parts.next() else { return };
+        let call = calls.fetch_add(1, Ordering::Release) + 1;
+        let (work, ended) = (&work, &AtomicUsize::new(0));
+        pool.in_place_scope(|scope| {
+            let mut others = 0;
+            for part in parts {
+                others += 1;
+                scope.spawn(move |_| {
+                    let end = End(ended);
+                    work(part);
+                    drop(end);
+                    let calls = Arc::clone(calls);
+                    rayon::spawn(move || look(|| calls.load(Ordering::Acquire) != call));
+                });
+            }
+            work(first);
+            look(|| ended.load(Ordering::Acquire) == others);
+        });
+    }
+}
+
+/// Counts a part as ended, in whatever way.
+struct End<'a>(&'a AtomicUsize);
+
+impl Drop for End<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::Release);
+    }
+}
+
+/// Waits until it is so, or patience is over. It soon makes way for others, among them, on a busy machine, the one that it waits for.
+fn look(so: impl Fn() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        match start.elapsed() {
+            elapsed if elapsed < SOON => spin_loop(),
+            elapsed if elapsed < PATIENCE => yield_now(),
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_part_is_done_once_whatever_the_threads() {
+        for threads in [1, 2, 5] {
+            let crew = Crew::new(threads).unwrap();
+            assert_eq!(crew.threads(), threads);
+            for parts in [0, 1, 2, 3, 5, 40] {
+                let mut numbers = vec![0; parts];
+                for _ in 0..20 {
+                    crew.all(&mut numbers, |number| *number += 1);
+                }
+                assert_eq!(numbers, vec![20; parts]);
+            }
+        }
+    }
+
+    #[test]
+    fn shares_are_no_more_than_threads_and_cover_all() {
+        let crew = Crew::new(3).unwrap();
+        for len in [0, 1, 16, 47, 48, 49, 1000] {
+            let share = crew.share(len);
+            assert!(len.div_ceil(share) <= 3 && share.is_multiple_of(16) || len == 0, "{len}");
+        }
+    }
+
+    #[test]
+    fn a_panic_of_any_thread_comes_out_and_the_crew_goes_on() {
+        let crew = Crew::new(3).unwrap();
+        for bad in 0..3 {
+            let all = || crew.all(0..3, |part| assert!(part != bad));
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(all)).is_err());
+            let done = AtomicUsize::new(0);
+            crew.all(0..3, |_| _ = done.fetch_add(1, Ordering::Relaxed));
+            assert_eq!(done.into_inner(), 3);
+        }
+    }
+}
