@@ -72,8 +72,10 @@ impl Optimiser {
     /// there is none.
     ///
     /// # Panics
-    /// When `gradient` or a slot is shorter than `parameters`.
+    /// When the lengths are others.
     pub fn update<L: Lane>(&self, rate: f32, number: u32, gradient: &[f32], [first, second]: [&mut [f32]; 2], parameters: &mut [f32]) {
+        let length = |slot: usize| if slot < self.slots() { parameters.len() } else { 0 };
+        assert!(gradient.len() == parameters.len() && first.len() == length(0) && second.len() == length(1));
         match self {
             Optimiser::Sgd(sgd) => sgd.step::<L>(rate, gradient, first, parameters),
             Optimiser::Rmsprop(rmsprop) => rmsprop.step::<L>(rate, gradient, first, second, parameters),

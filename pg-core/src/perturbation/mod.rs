@@ -82,7 +82,7 @@ impl Noise {
         mut visit: impl FnMut(usize, usize, Piece),
     ) {
         let mut noise = [0.0; CHUNK];
-        let mut made = None;
+        let mut made = 0..0;
         let (mut next, mut layer) = (0, 0);
         N::segments(&mut |segment| {
             let Segment { kind, offset, .. } = segment;
@@ -116,14 +116,14 @@ impl Noise {
                 let mut first = start;
                 while first < end {
                     let element = noise_start + (first - start);
-                    let chunk = element / CHUNK;
-                    if made != Some(chunk) {
-                        let needed = (N::PARAMS - chunk * CHUNK).next_multiple_of(GROUP).min(CHUNK);
-                        self.distribution.fill::<L>(stream, (chunk * (CHUNK / GROUP)) as u32, &mut noise[..needed]);
-                        made = Some(chunk);
+                    if !made.contains(&element) {
+                        let group = element / GROUP;
+                        made.start = group * GROUP;
+                        made.end = range.end.next_multiple_of(GROUP).min(made.start + CHUNK);
+                        self.distribution.fill::<L>(stream, group as u32, &mut noise[..made.len()]);
                     }
-                    let length = (end - first).min(CHUNK - element % CHUNK);
-                    let noise = &noise[element % CHUNK..][..length];
+                    let length = (end - first).min(made.end - element);
+                    let noise = &noise[element - made.start..][..length];
                     let piece = match self.scale {
                         ScaleRule::Filter | ScaleRule::Absolute => Piece::Noise { scale, noise },
                         ScaleRule::Weight => Piece::Proportional { scale, noise },

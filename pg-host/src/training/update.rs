@@ -37,6 +37,9 @@ impl Update {
     /// # Panics
     /// When the slices are not of one length, but for those that are empty.
     pub fn apply(&self, crew: &Crew, rate: f32, number: u32, gradient: &[f32], values: Values) -> bool {
+        let length = gradient.len();
+        assert!(values.parameters.len() == length && values.snapshot.len() == length, "a gradient of these parameters");
+        assert!(values.slots.iter().all(|slot| slot.is_empty() || slot.len() == length), "a state of these parameters");
         let finite = AtomicBool::new(true);
         let share = crew.share(gradient.len());
         crew.all(pieces(values, share).enumerate(), |(index, values)| {
@@ -94,7 +97,7 @@ mod tests {
 
     const LENGTH: usize = 5000;
 
-    /// The bits of all that an update changes, after three.
+    /// The bits of parameters, snapshot and state after three updates.
     fn updated(update: &Update, threads: usize, poison: Option<usize>) -> (Vec<u32>, bool) {
         let crew = Crew::new(threads).unwrap();
         let mut parameters: Vec<f32> = (0..LENGTH).map(|i| (i % 89) as f32 / 50.0 - 0.8).collect();
@@ -127,14 +130,15 @@ mod tests {
             }
             // As a whole, one thing after the other.
             let mut expected: Vec<f32> = (0..LENGTH).map(|i| (i % 89) as f32 / 50.0 - 0.8).collect();
-            let mut state = vec![0.0; optimiser.slots() * LENGTH];
+            let (mut before, mut state) = (Vec::new(), vec![0.0; optimiser.slots() * LENGTH]);
             for number in 0..3 {
+                before.clone_from(&expected);
                 let gradient: Vec<f32> = (0..LENGTH).map(|i| (i as u32 * 7 % (97 + number)) as f32 / 40.0 - 1.1).collect();
                 for (range, optimiser) in &update.parts {
                     optimiser.step::<f32>(7.0, number, range.clone(), &gradient, &mut state, &mut expected);
                 }
             }
-            assert!(expected.iter().zip(&bits).all(|(x, bits)| x.to_bits() == *bits));
+            assert!([expected, before, state].concat().iter().zip(&bits).all(|(x, bits)| x.to_bits() == *bits));
         }
     }
 

@@ -49,7 +49,8 @@ impl Crew {
         len.div_ceil(self.threads()).next_multiple_of(16).max(1)
     }
 
-    /// Does `work` on each part, at the same time where there are threads for it. A panic in one of them comes out of here when all have ended.
+    /// Does `work` on each part at the same time; there should be no more parts than threads, or some wait for others to stop looking. A panic in one
+    /// of them comes out of here when all have ended.
     pub fn all<T: Send>(&self, parts: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
         let Some(Others { pool, calls }) = &self.0 else {
             return parts.into_iter().for_each(work);
@@ -63,9 +64,9 @@ impl Crew {
             for part in parts {
                 others += 1;
                 scope.spawn(move |_| {
-                    let end = End(ended);
+                    // Ends last, so that little is left to wait for when it has.
+                    let _end = End(ended);
                     work(part);
-                    drop(end);
                     let calls = Arc::clone(calls);
                     rayon::spawn(move || look(|| calls.load(Ordering::Acquire) != call));
                 });

@@ -206,16 +206,23 @@ mod tests {
 
     #[test]
     fn noise_that_threads_make_together_is_that_of_one_thread_under_every_law() {
-        type N = Mlp64x32x10;
-        let everything = NoiseTargets { biases: true, ..NoiseTargets::WEIGHTS };
-        for distribution in [Distribution::Gaussian, Distribution::Rademacher, Distribution::RankOne] {
+        use pg_core::layers::{BatchNorm, Conv2d, Dense, Relu};
+        check_laws::<Mlp64x32x10>();
+        check_laws::<Sequential<Image<1, 6, 6>, (Conv2d<7, 3, 1, 1>, BatchNorm, Relu, Dense<10>)>>();
+    }
+
+    fn check_laws<N: Network>() {
+        let everything = NoiseTargets { biases: true, gains: true, ..NoiseTargets::WEIGHTS };
+        let laws = [Distribution::Gaussian, Distribution::Uniform, Distribution::Rademacher, Distribution::RankOne];
+        for distribution in laws {
             for scale in [ScaleRule::Filter, ScaleRule::FilterExact, ScaleRule::Weight, ScaleRule::Absolute] {
-                for targets in [NoiseTargets::WEIGHTS, everything, NoiseTargets { first_layer: 2, ..everything }] {
-                    for (members, samples, threads) in [(1, 200, 3), (2, 20, 2), (4, 20, 3), (4, 20, 4), (3, 100, 2)] {
+                for targets in [NoiseTargets::WEIGHTS, everything, NoiseTargets { weights: false, first_layer: 2, ..everything }] {
+                    for (members, samples, threads) in [(1, 200, 3), (2, 20, 2), (4, 20, 3), (4, 20, 4), (8, 20, 8), (3, 100, 2)] {
                         let noise = Noise { rho: 0.2, distribution, scale, targets };
                         let population = Population { noise, ..Population::new(members, 0.2) };
                         let (one, many) = (bits_of::<N>(population, samples, 1), bits_of::<N>(population, samples, threads));
-                        assert!(one.0 == many.0 && one.1 == many.1 && many.2 > 1, "{population:?} {threads}");
+                        assert!(one.0 == many.0 && one.1 == many.1, "{population:?} {threads}");
+                        assert!(many.2 > 1 || members == 1);
                     }
                 }
             }
@@ -254,6 +261,33 @@ mod tests {
             let mut batch = Batch { inputs: &[0.5; 200 * 9], targets: Targets::Classes(&labels), samples: 200 };
             let step = || engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
             assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).is_err(), "{members} members");
+            let short = || engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; 500]);
+            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(short)).is_err(), "{members} members");
+        }
+    }
+
+    #[test]
+    fn a_step_after_one_that_failed_has_the_bits_of_the_first_step_of_a_new_engine() {
+        type N = Mlp9x24x11;
+        // Pairs, members that threads make together, and shards of one.
+        for (members, threads) in [(8, 2), (4, 4), (2, 2), (1, 3)] {
+            let population = Population::new(members, 0.5);
+            let task = Task { population, steps: 9, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 200, threads };
+            let labels: Vec<u16> = (0..200).map(|i| i % 11).collect();
+            let inputs: Vec<f32> = (0..200 * 9).map(|i| (i % 29) as f32 / 29.0 - 0.3).collect();
+            let gradient = |engine: &mut dyn Engine, inputs: &[f32]| {
+                let mut batch = Batch { inputs, targets: Targets::Classes(&labels), samples: 200 };
+                let mut gradient = [f32::NAN; N::PARAMS];
+                engine.gradient(3, &[0.1; N::PARAMS], &mut batch, &mut gradient).map(|_| gradient.map(f32::to_bits))
+            };
+            let expected = gradient(&mut *task.engine::<N>(), &inputs).unwrap();
+            for bad in [0, 1000, 1799] {
+                let mut engine = task.engine::<N>();
+                let mut spoilt = inputs.clone();
+                spoilt[bad] = f32::NAN;
+                assert_eq!(gradient(&mut *engine, &spoilt), Err(StepError::NonFiniteLoss));
+                assert!(gradient(&mut *engine, &inputs) == Ok(expected), "{members} members, {threads} threads");
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Gradients that threads finish in any order are added in one: the [`Sum`] is a baton that goes from job to job. Who has it runs back straight
 //! into it, as one thread alone would; who does not keeps gradients in buffers, and they are added by whoever has the sum when their turn comes.
-//! So nobody waits for anybody, unless all buffers are in use.
+//! So nobody waits for anybody, unless all buffers are in use. Members that are to be added when all jobs are done are added by all threads.
 //!
 //! Nothing here computes a gradient.
 
@@ -134,7 +134,7 @@ pub(super) struct Line<'a> {
 }
 
 struct State<'a> {
-    /// Jobs, and the next that nobody has begun.
+    /// Jobs, and the next that is nobody's.
     jobs: usize,
     next: usize,
     /// The job whose gradients are to be added now.
@@ -237,10 +237,12 @@ impl<'a> Place<'_, 'a> {
 
     /// Leaves the line, after all parts of the job.
     pub(super) fn leave(mut self) {
-        self.left = true;
         let mut state = self.line.lock();
         state.waiting.insert(self.job, std::mem::take(&mut self.done));
-        let Some(mut sum) = self.sum.take().or_else(|| state.sum_of(self.job)) else { return };
+        let Some(mut sum) = self.sum.take().or_else(|| state.sum_of(self.job)) else {
+            self.left = true;
+            return;
+        };
         // Its turn comes to an end; so does that of those behind it who have left already. When they are the last, all threads are free to add them.
         while !state.is_at_last()
             && let Some(done) = state.take_turn()
@@ -253,6 +255,7 @@ impl<'a> Place<'_, 'a> {
         }
         state.sum = Some(sum);
         drop(state);
+        self.left = true;
         self.line.moved.notify_all();
     }
 }
@@ -286,5 +289,72 @@ impl<'a> State<'a> {
     /// Takes buffers back.
     fn free(&mut self, outcomes: impl IntoIterator<Item = Outcome>) {
         self.buffers.extend(outcomes.into_iter().filter_map(|outcome| outcome.gradient));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LENGTH: usize = 40;
+
+    /// A part of a member with a gradient that has negative zeros in it.
+    fn outcome(member: u32, samples: std::ops::Range<usize>, of: usize) -> Outcome {
+        let mut gradient = Memory::zeros(LENGTH);
+        let number =
+            |i: usize| if i.is_multiple_of(5) { -0.0 } else { (i as f32 - 17.3) * (0.37 + member as f32) / (1 + samples.start) as f32 };
+        gradient.iter_mut().enumerate().for_each(|(i, g)| *g = number(i));
+        let part = Part { member, begins: samples.start == 0, ends: samples.end == of, samples };
+        Outcome { part, loss: 0.1 + member as f32, gradient: Some(gradient), weighed: false }
+    }
+
+    /// The bits of the sum, and what was visited, when each job has these outcomes and they leave in this order.
+    fn summed(jobs: &[fn() -> Vec<Outcome>], order: &[usize], weights: &Weights, threads: usize) -> (Vec<u32>, Vec<(u32, usize)>) {
+        let (mut gradient, mut partial, mut visits) = ([f32::NAN; LENGTH], [f32::NAN; LENGTH], Vec::new());
+        let mut visit = |loss: f32, samples| visits.push((loss.to_bits(), samples));
+        let line = Line::new(jobs.len(), jobs.len(), Sum::new(Some(weights), false, &mut gradient, &mut partial, &mut visit), Vec::new());
+        let mut places: Vec<_> = (0..jobs.len()).map(|job| Some(line.place(job))).collect();
+        for &job in order {
+            let mut place = places[job].take().unwrap();
+            jobs[job]().into_iter().for_each(|outcome| place.put(outcome));
+            place.leave();
+        }
+        drop(places);
+        let (sum, buffers) = line.end(&Crew::new(threads).unwrap());
+        assert!(sum.is_some());
+        assert_eq!(buffers.len(), jobs.iter().map(|outcomes| outcomes().len()).sum::<usize>(), "all buffers come back");
+        (gradient.map(f32::to_bits).to_vec(), visits)
+    }
+
+    #[test]
+    fn the_sum_and_the_visits_are_those_in_order_in_whatever_order_jobs_leave() {
+        let pairs: [fn() -> Vec<Outcome>; 4] = [
+            || vec![outcome(0, 0..9, 9), outcome(1, 0..9, 9)],
+            || vec![outcome(2, 0..9, 9), outcome(3, 0..9, 9)],
+            || vec![outcome(4, 0..9, 9)],
+            || vec![outcome(5, 0..9, 9)],
+        ];
+        let shards: [fn() -> Vec<Outcome>; 4] = [
+            || vec![outcome(0, 0..4, 9)],
+            || vec![outcome(0, 4..9, 9)],
+            || vec![outcome(1, 0..9, 9), outcome(2, 0..9, 9)],
+            || vec![outcome(3, 0..9, 9)],
+        ];
+        for weights in [Weights::ONE, Weights::fixed(0.3)] {
+            let mut expected = [0.0; LENGTH];
+            for member in 0..6 {
+                let Outcome { gradient, part, .. } = outcome(member, 0..9, 9);
+                join::<f32>(weights.of(0.0), &gradient.unwrap(), part.member > 0, &mut expected);
+            }
+            assert_eq!(summed(&pairs, &[0, 1, 2, 3], &weights, 1).0, expected.map(f32::to_bits));
+            for jobs in [pairs, shards] {
+                let in_order = summed(&jobs, &[0, 1, 2, 3], &weights, 1);
+                for order in [[3, 2, 1, 0], [1, 0, 3, 2], [2, 3, 1, 0], [0, 3, 2, 1]] {
+                    for threads in [1, 2, 5] {
+                        assert!(summed(&jobs, &order, &weights, threads) == in_order, "{order:?} {threads}");
+                    }
+                }
+            }
+        }
     }
 }

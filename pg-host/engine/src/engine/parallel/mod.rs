@@ -1,5 +1,5 @@
 //! Several threads: the work of a step is handed out in [`jobs`], and their gradients are added in the order of [`pg_core::population`], whoever
-//! is done first ([`line`]).
+//! is done first ([`line`]). Noise that several of them need at the beginning is made by all ([`together`]).
 //!
 //! Each shard of a member, then each member, is added as a whole, so the bits are those of one thread. Memory grows with the threads, not with
 //! the batch nor, but for a few bytes of a list for each member, with the population. A step with a member to skip is rare, and is left to one thread.
@@ -84,11 +84,10 @@ impl<N: Network> Parallel<N> {
             let span = span(round);
             let batch = source.part(span.clone(), N::INPUT.len(), N::OUTPUTS);
             let shared = Shared { task, population, who, step, parameters, scales, batch: &batch, span, divisor, weights };
-            let together = together::make::<N>(crew, &shared, round, workers);
-            let given = if together { round.len().min(workers.len()) } else { 0 };
+            let given = together::make::<N>(crew, &shared, round, workers);
             let line = Line::new(round.len(), given, sum, std::mem::take(buffers));
             crew.all(workers.iter_mut().enumerate(), |(index, worker)| {
-                worker.work::<N>(&shared, round, &line, Some(index).filter(|&index| index < given));
+                worker.work::<N>(&shared, round, &line, (index < given).then_some(index));
             });
             let (end, free) = line.end(crew);
             *buffers = free;
@@ -96,6 +95,7 @@ impl<N: Network> Parallel<N> {
         }
         Ok(())
     }
+
     /// The gradient of a step without a member to skip.
     fn all(
         &mut self,
@@ -112,7 +112,7 @@ impl<N: Network> Parallel<N> {
             self.run(Who::Central, population, step, parameters, source, one, false, gradient, &mut |sum, samples| {
                 loss = sum / samples as f32
             })?;
-            return Ok(Estimate { loss, skipped: 0 });
+            return self.finish(Estimate { loss, skipped: 0 }, gradient, |_| {});
         }
         if population.noise.rho != 0.0 {
             population.noise.scales::<N, Widest>(parameters, &mut self.scales);
@@ -128,13 +128,27 @@ impl<N: Network> Parallel<N> {
         let mut add_up = |sum: f32, _| total += sum / samples as f32;
         self.run(Who::Members, population, step, parameters, source, Some(&weights), false, gradient, &mut add_up)?;
         let mean = population.mean(samples, 0, 0);
-        let share = self.crew.share(gradient.len());
-        self.crew.all(gradient.chunks_mut(share), |piece| population.scale_sum::<Widest>(mean, piece));
-        if population.lambda() > 0.0 {
-            let weight = Weights::fixed(population.lambda());
-            self.run(Who::Central, population, step, parameters, source, Some(&weight), true, gradient, &mut |_, _| {})?;
+        let scale = |piece: &mut [f32]| population.scale_sum::<Widest>(mean, piece);
+        let estimate = Estimate { loss: total * mean, skipped: 0 };
+        if population.lambda() == 0.0 {
+            return self.finish(estimate, gradient, scale);
         }
-        Ok(Estimate { loss: total * mean, skipped: 0 })
+        scale(gradient);
+        let weight = Weights::fixed(population.lambda());
+        self.run(Who::Central, population, step, parameters, source, Some(&weight), true, gradient, &mut |_, _| {})?;
+        self.finish(estimate, gradient, |_| {})
+    }
+
+    /// Does what is left to do to each number of the gradient, and gives the estimate if they are finite then.
+    fn finish(&self, estimate: Estimate, gradient: &mut [f32], work: impl Fn(&mut [f32]) + Sync) -> Result<Estimate, StepError> {
+        let finite = AtomicBool::new(true);
+        self.crew.all(gradient.chunks_mut(self.crew.share(gradient.len())), |piece| {
+            work(piece);
+            if estimate.of(piece).is_err() {
+                finite.store(false, Ordering::Relaxed);
+            }
+        });
+        if finite.into_inner() { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
     }
 }
 
@@ -159,22 +173,14 @@ fn span(jobs: &[Job]) -> Range<usize> {
 
 impl<N: Network> Engine for Parallel<N> {
     fn gradient(&mut self, step: u32, parameters: &[f32], source: &mut dyn Source, gradient: &mut [f32]) -> Result<Estimate, StepError> {
+        assert_eq!(gradient.len(), N::PARAMS, "a number for each parameter");
         let population = self.task.population.at(step, self.task.steps);
         match self.all(&population, step, parameters, source, gradient) {
-            Ok(estimate) => {
-                let finite = AtomicBool::new(true);
-                self.crew.all(gradient.chunks(self.crew.share(gradient.len())), |piece| {
-                    if estimate.of(piece).is_err() {
-                        finite.store(false, Ordering::Relaxed);
-                    }
-                });
-                if finite.into_inner() { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
-            }
             Err(StepError::NonFiniteLoss) if population.members > 1 => {
                 let task = self.task;
                 self.serial.get_or_insert_with(|| Serial::new(task)).gradient(step, parameters, source, gradient)
             }
-            error => error,
+            result => result,
         }
     }
 

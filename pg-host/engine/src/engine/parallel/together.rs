@@ -12,16 +12,17 @@ use super::jobs::{Job, Who};
 use super::worker::{Shared, Worker};
 use crate::engine::Crew;
 
-/// Makes the members of the first jobs, one for each worker, when that saves any noise. Whether it does: those jobs are then the workers' own.
-pub(super) fn make<N: Network>(crew: &Crew, shared: &Shared, jobs: &[Job], workers: &mut [Worker]) -> bool {
+/// Makes the members of the first jobs, one for each worker, when each of them is one member's and that saves any noise. How many it has made: those
+/// jobs are the workers' own then, the first the first's.
+pub(super) fn make<N: Network>(crew: &Crew, shared: &Shared, jobs: &[Job], workers: &mut [Worker]) -> usize {
     let population = shared.population;
     if shared.who != Who::Members || population.noise.is_factored::<N>() {
-        return false;
+        return 0;
     }
-    let Some(members) = jobs.iter().take(workers.len()).map(Job::member).collect::<Option<Vec<u32>>>() else { return false };
+    let Some(members) = jobs.iter().take(workers.len()).map(Job::member).collect::<Option<Vec<u32>>>() else { return 0 };
     let pairs = members.iter().map(|&member| population.place(member).0);
     if !pairs.clone().zip(pairs.skip(1)).any(|(pair, next)| pair == next) {
-        return false;
+        return 0;
     }
     // Each thread's rows of each member.
     let mut rows: Vec<(Range<usize>, Vec<&mut [f32]>)> = ranges::<N>(crew.threads()).map(|range| (range, Vec::new())).collect();
@@ -32,7 +33,7 @@ pub(super) fn make<N: Network>(crew: &Crew, shared: &Shared, jobs: &[Job], worke
         }
     }
     crew.all(rows, |(range, slices)| make_rows::<N>(shared, &members, range, slices));
-    true
+    members.len()
 }
 
 /// Makes some rows of members; what two that follow each other have in common, once.
