@@ -64,7 +64,7 @@ pub struct Step {
     pub params: usize,
     /// Threads that work on the step: no more than there is work for.
     pub threads: usize,
-    /// Memory of the step beside parameters, gradient and velocity.
+    /// Memory of the step beside parameters, their copy, gradient and velocity.
     pub memory_bytes: usize,
     /// The median of the rounds.
     pub us_per_step: f64,

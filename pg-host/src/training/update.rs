@@ -4,7 +4,6 @@
 //! Nothing here knows where the gradient is from.
 
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pg_core::Widest;
 use pg_core::optimiser::Optimiser;
@@ -40,18 +39,11 @@ impl Update {
         let length = gradient.len();
         assert!(values.parameters.len() == length && values.snapshot.len() == length, "a gradient of these parameters");
         assert!(values.slots.iter().all(|slot| slot.is_empty() || slot.len() == length), "a state of these parameters");
-        let finite = AtomicBool::new(true);
-        let share = crew.share(gradient.len());
-        crew.all(pieces(values, share).enumerate(), |(index, values)| {
-            let all = (0..)
-                .step_by(PIECE)
-                .zip(pieces(values, PIECE))
-                .fold(true, |finite, (offset, piece)| finite & self.piece(rate, number, gradient, index * share + offset, piece));
-            if !all {
-                finite.store(false, Ordering::Relaxed);
-            }
-        });
-        finite.into_inner()
+        let share = crew.share(length);
+        crew.every(pieces(values, share).enumerate(), |(index, values)| {
+            let firsts = (index * share..).step_by(PIECE);
+            firsts.zip(pieces(values, PIECE)).fold(true, |finite, (first, piece)| finite & self.piece(rate, number, gradient, first, piece))
+        })
     }
 
     /// The same for the values from `first` on.

@@ -5,7 +5,7 @@
 
 use std::hint::spin_loop;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -75,6 +75,17 @@ impl Crew {
             look(|| ended.load(Ordering::Acquire) == others);
         });
     }
+
+    /// Whether `work` is true of every part; it is done on all of them, as by [`Crew::all`].
+    pub fn every<T: Send>(&self, parts: impl IntoIterator<Item = T>, work: impl Fn(T) -> bool + Sync) -> bool {
+        let every = AtomicBool::new(true);
+        self.all(parts, |part| {
+            if !work(part) {
+                every.store(false, Ordering::Relaxed);
+            }
+        });
+        every.into_inner()
+    }
 }
 
 /// Counts a part as ended, in whatever way.
@@ -113,6 +124,12 @@ mod tests {
                     crew.all(&mut numbers, |number| *number += 1);
                 }
                 assert_eq!(numbers, vec![20; parts]);
+                assert!(crew.every(&numbers, |&number| number == 20));
+                for bad in 0..parts {
+                    numbers[bad] = 0;
+                    assert!(!crew.every(&numbers, |&number| number == 20));
+                    numbers[bad] = 20;
+                }
             }
         }
     }

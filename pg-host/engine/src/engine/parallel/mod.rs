@@ -11,7 +11,6 @@ mod worker;
 
 use std::marker::PhantomData;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use pg_core::population::{Combine, Estimate, Population, Softmax, Source, StepError, Weights};
 use pg_core::{Network, Widest};
@@ -141,14 +140,11 @@ impl<N: Network> Parallel<N> {
 
     /// Does what is left to do to each number of the gradient, and gives the estimate if they are finite then.
     fn finish(&self, estimate: Estimate, gradient: &mut [f32], work: impl Fn(&mut [f32]) + Sync) -> Result<Estimate, StepError> {
-        let finite = AtomicBool::new(true);
-        self.crew.all(gradient.chunks_mut(self.crew.share(gradient.len())), |piece| {
+        let finite = self.crew.every(gradient.chunks_mut(self.crew.share(gradient.len())), |piece| {
             work(piece);
-            if estimate.of(piece).is_err() {
-                finite.store(false, Ordering::Relaxed);
-            }
+            estimate.of(piece).is_ok()
         });
-        if finite.into_inner() { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
+        if finite { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
     }
 }
 
