@@ -33,6 +33,7 @@ pub mod population;
 pub mod sam;
 pub mod schedule;
 pub mod shape;
+pub mod sharing;
 pub mod store;
 pub mod tuner;
 pub mod zoo;

@@ -8,6 +8,7 @@ use pg_core::form::Form;
 use pg_core::loss::{Loss, Targets};
 use pg_core::noise::{GROUP, Purpose, Stream};
 use pg_core::population::{Batch, Population, StepError, Workspace};
+use pg_core::sharing::{Share, Slices, cut};
 
 /// `count` standard normals; another `seed`, other numbers.
 pub fn normals(seed: u64, count: usize) -> Vec<f32> {
@@ -84,11 +85,50 @@ pub fn gradient<N: Network, F: Form>(
     parameters: &[f32],
     batch: &Batch,
 ) -> Result<(Vec<f32>, f32), StepError> {
+    gradient_by::<N, F>(None, population, loss, step, parameters, batch)
+}
+
+/// The same, whatever can be shared out in pieces of so many units.
+pub fn gradient_in_pieces<N: Network, F: Form>(
+    units: usize,
+    population: &Population,
+    loss: &Loss,
+    step: u32,
+    parameters: &[f32],
+    batch: &Batch,
+) -> Result<(Vec<f32>, f32), StepError> {
+    gradient_by::<N, F>(Some(&Pieces(units)), population, loss, step, parameters, batch)
+}
+
+/// Does all work in pieces of so many units, the last piece first.
+struct Pieces(usize);
+
+impl Share for Pieces {
+    fn share(&self, to: Slices, units: [usize; 3], _: usize, work: &(dyn Fn(usize, Slices) + Sync)) {
+        let all = to[0].len().div_ceil(units[0]);
+        let mut rest = to;
+        let pieces: Vec<_> = (0..all).step_by(self.0).map(|first| (first, cut(&mut rest, units, self.0))).collect();
+        assert!(rest.iter().all(|rest| rest.is_empty()), "all slices have as many units");
+        pieces.into_iter().rev().for_each(|(first, pieces)| work(first, pieces));
+    }
+}
+
+fn gradient_by<N: Network, F: Form>(
+    share: Option<&dyn Share>,
+    population: &Population,
+    loss: &Loss,
+    step: u32,
+    parameters: &[f32],
+    batch: &Batch,
+) -> Result<(Vec<f32>, f32), StepError> {
     const GARBAGE: f32 = -1.5e30;
     let mut scales = vec![GARBAGE; N::FILTERS];
     let mut weights = vec![GARBAGE; population.members_len::<N, F>(batch.samples)];
     let mut memory = vec![GARBAGE; Workspace::len::<N, F>(batch.samples)];
     let mut workspace = Workspace::new::<N, F>(batch.samples, &mut memory);
+    if let Some(share) = share {
+        workspace = workspace.shared(share);
+    }
     let mut gradient = vec![GARBAGE; N::PARAMS];
     let estimate =
         population.gradient::<N, F>(loss, SEED, step, parameters, batch, &mut scales, &mut weights, &mut workspace, &mut gradient)?;

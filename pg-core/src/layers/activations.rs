@@ -8,6 +8,7 @@ use crate::lane::Lane;
 use crate::layers::{Activation, Buffers, Layer, Pass};
 use crate::math;
 use crate::shape::{Shape, Shaped};
+use crate::sharing::{LINE, MOVE};
 
 /// `max(x, 0)`; NaN stays NaN.
 pub struct Relu;
@@ -44,10 +45,12 @@ macro_rules! activation {
             #[inline]
             fn forward<F: Form>(pass: &Pass, _: &[f32], x: &mut [f32], _: &mut [f32], _: &mut [f32]) {
                 let elements = In::SHAPE.len() * pass.columns * F::COLUMN;
-                for place in x[..elements].chunks_exact_mut(F::COLUMN) {
-                    let $x = F::Value::load(place);
-                    ($output).store(place);
-                }
+                pass.sharing.pieces(&mut x[..elements], LINE, MOVE, |_, x| {
+                    for place in x.chunks_exact_mut(F::COLUMN) {
+                        let $x = F::Value::load(place);
+                        ($output).store(place);
+                    }
+                });
             }
 
             #[inline]
@@ -61,10 +64,12 @@ macro_rules! activation {
                 _: &mut [f32],
             ) {
                 let elements = In::SHAPE.len() * pass.columns * F::COLUMN;
-                for (y, dy) in y[..elements].chunks_exact(F::COLUMN).zip(buffers.dy.chunks_exact_mut(F::COLUMN)) {
-                    let $y = F::Value::load(y);
-                    (F::Value::load(dy) * $slope).store(dy);
-                }
+                pass.sharing.pieces(&mut buffers.dy[..elements], LINE, MOVE, |first, dy| {
+                    for (y, dy) in y[first * LINE..].chunks_exact(F::COLUMN).zip(dy.chunks_exact_mut(F::COLUMN)) {
+                        let $y = F::Value::load(y);
+                        (F::Value::load(dy) * $slope).store(dy);
+                    }
+                });
             }
         }
     };

@@ -17,6 +17,7 @@ use crate::lane::Lane;
 use crate::layers::{Buffers, Layer, Mode, Part, Pass, Segment, SegmentKind};
 use crate::population::part;
 use crate::shape::{Shape, Shaped};
+use crate::sharing::MOVE;
 
 /// Added to a variance, as in PyTorch and ONNX.
 const EPSILON: f32 = 1e-5;
@@ -190,33 +191,34 @@ fn forward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &mut [f3
     let occupied = occupied::<F>(pass);
     let (notes, y) = tape.split_at_mut(2 * channels * element);
     let (means, variances) = notes.split_at_mut(channels * element);
-    let rows = x.chunks_exact(places * element).zip(y.chunks_exact_mut(places * element));
-    for (c, (x, y)) in rows.take(channels).enumerate() {
-        let weight = |kind: usize| F::weight(parameters, kind * channels + c);
-        let statistics = if pass.mode == Mode::Infer {
-            Statistics { mean: weight(2), variance: weight(3) }
-        } else if matches!(pass.mode, Mode::Tune(_)) {
-            let statistics = Statistics { mean: weight(2), variance: weight(3) };
-            statistics.mean.store(&mut means[c * element..]);
-            statistics.variance.store(&mut variances[c * element..]);
-            statistics
-        } else {
-            let total = sum::<F>(pass, places, |offset| kept::<F>(pass, occupied, offset, F::Value::load(&x[offset..])));
-            let mean = total / count;
-            let squares = sum::<F>(pass, places, |offset| {
-                let difference = F::Value::load(&x[offset..]) - mean;
-                kept::<F>(pass, occupied, offset, difference * difference)
-            });
-            let statistics = Statistics { mean, variance: squares / count };
-            statistics.mean.store(&mut means[c * element..]);
-            statistics.variance.store(&mut variances[c * element..]);
-            statistics
-        };
-        let (scale, bias) = (weight(0) * statistics.inverse_deviation(), weight(1));
-        for (x, y) in x.chunks_exact(F::COLUMN).zip(y.chunks_exact_mut(F::COLUMN)) {
-            (F::Value::load(x) - statistics.mean).mul_add(scale, bias).store(y);
+    let channel = places * element;
+    let to = [&mut y[..channels * channel], means, variances];
+    pass.sharing.pieces_of_three(to, [channel, element, element], 3 * MOVE, |first, [y, means, variances]| {
+        let rows = x.chunks_exact(channel).skip(first).zip(y.chunks_exact_mut(channel));
+        let notes = means.chunks_exact_mut(element).zip(variances.chunks_exact_mut(element));
+        for (c, ((x, y), (mean_note, variance_note))) in (first..).zip(rows.zip(notes)) {
+            let weight = |kind: usize| F::weight(parameters, kind * channels + c);
+            let statistics = if pass.mode == Mode::Infer || matches!(pass.mode, Mode::Tune(_)) {
+                Statistics { mean: weight(2), variance: weight(3) }
+            } else {
+                let total = sum::<F>(pass, places, |offset| kept::<F>(pass, occupied, offset, F::Value::load(&x[offset..])));
+                let mean = total / count;
+                let squares = sum::<F>(pass, places, |offset| {
+                    let difference = F::Value::load(&x[offset..]) - mean;
+                    kept::<F>(pass, occupied, offset, difference * difference)
+                });
+                Statistics { mean, variance: squares / count }
+            };
+            if pass.mode != Mode::Infer {
+                statistics.mean.store(mean_note);
+                statistics.variance.store(variance_note);
+            }
+            let (scale, bias) = (weight(0) * statistics.inverse_deviation(), weight(1));
+            for (x, y) in x.chunks_exact(F::COLUMN).zip(y.chunks_exact_mut(F::COLUMN)) {
+                (F::Value::load(x) - statistics.mean).mul_add(scale, bias).store(y);
+            }
         }
-    }
+    });
 }
 
 /// With x̂ = (x - mean) / √(variance + ε) over n values: `d gain = Σ dy·x̂`, `d bias = Σ dy`,
@@ -235,29 +237,33 @@ fn backward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &[f32],
     if !pass.adds {
         statistics.fill(0.0);
     }
-    let rows = x.chunks_exact(places * element).zip(dy.chunks_exact_mut(places * element));
-    for (c, (x, dy)) in rows.take(channels).enumerate() {
-        let noted = noted::<F>(pass, channels, tape, c);
-        let inverse = noted.inverse_deviation();
-        let normal = |x: &[f32]| (F::Value::load(x) - noted.mean) * inverse;
-        let d_bias = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]));
-        let d_gain = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]) * normal(&x[offset..]));
-        if trained {
-            add_members::<F>(pass, d_gain, &mut gains[c]);
-            add_members::<F>(pass, d_bias, &mut biases[c]);
+    let channel = places * element;
+    let to = [&mut dy[..channels * channel], gains, biases];
+    pass.sharing.pieces_of_three(to, [channel, 1, 1], 4 * MOVE, |first, [dy, gains, biases]| {
+        let rows = x.chunks_exact(channel).skip(first).zip(dy.chunks_exact_mut(channel));
+        for (i, (x, dy)) in rows.enumerate() {
+            let noted = noted::<F>(pass, channels, tape, first + i);
+            let inverse = noted.inverse_deviation();
+            let normal = |x: &[f32]| (F::Value::load(x) - noted.mean) * inverse;
+            let d_bias = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]));
+            let d_gain = sum::<F>(pass, places, |offset| F::Value::load(&dy[offset..]) * normal(&x[offset..]));
+            if trained {
+                add_members::<F>(pass, d_gain, &mut gains[i]);
+                add_members::<F>(pass, d_bias, &mut biases[i]);
+            }
+            if !pass.wants_input_gradient {
+                continue;
+            }
+            let scale = F::weight(parameters, first + i) * inverse;
+            let (mean_dy, mean_product) = (d_bias * share, d_gain * share);
+            let columns = x.chunks_exact(F::COLUMN).zip(dy.chunks_exact_mut(F::COLUMN));
+            for (j, (x, dy)) in columns.enumerate() {
+                let dy_here = F::Value::load(dy);
+                let dx = if measured { scale * (-normal(x)).mul_add(mean_product, dy_here - mean_dy) } else { scale * dy_here };
+                kept::<F>(pass, occupied, j * F::COLUMN, dx).store(dy);
+            }
         }
-        if !pass.wants_input_gradient {
-            continue;
-        }
-        let scale = F::weight(parameters, c) * inverse;
-        let (mean_dy, mean_product) = (d_bias * share, d_gain * share);
-        let columns = x.chunks_exact(F::COLUMN).zip(dy.chunks_exact_mut(F::COLUMN));
-        for (i, (x, dy)) in columns.enumerate() {
-            let dy_here = F::Value::load(dy);
-            let dx = if measured { scale * (-normal(x)).mul_add(mean_product, dy_here - mean_dy) } else { scale * dy_here };
-            kept::<F>(pass, occupied, i * F::COLUMN, dx).store(dy);
-        }
-    }
+    });
 }
 
 /// Makes of a number for each sample, in its column or lane of `row`, the mean over the `places` of all samples of its member. Lanes beyond the

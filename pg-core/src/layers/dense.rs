@@ -50,7 +50,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     fn forward<F: Form>(pass: &Pass, parameters: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
         let inputs = In::SHAPE.len();
         let x = &x[..inputs * pass.columns * F::COLUMN];
-        forward::<F>(Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, tape);
+        forward::<F>(pass, Size { rows: OUT, depth: inputs, columns: pass.columns }, parameters, x, tape);
         if let Some(factors) = pass.noise::<F>() {
             factors.add_product::<F>((inputs, OUT), (0, inputs), pass.columns, x, tape);
         }
@@ -76,7 +76,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
             Part::Nothing => {}
         }
         if pass.wants_input_gradient {
-            input_gradient::<F>(Size { rows: inputs, depth: OUT, columns: pass.columns }, parameters, buffers.dy, buffers.dx);
+            input_gradient::<F>(pass, Size { rows: inputs, depth: OUT, columns: pass.columns }, parameters, buffers.dy, buffers.dx);
             if let Some(factors) = pass.noise::<F>() {
                 factors.add_product::<F>((0, inputs), (inputs, OUT), pass.columns, buffers.dy, buffers.dx);
             }
@@ -104,25 +104,29 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
 /// The inputs are taken in blocks of [`BLOCK`], whose x stays in the first-level cache for all outputs; the sums wait in y.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 #[cfg_attr(target_os = "none", inline(always))] // one sample alone leaves little of it, with constants for sizes
-fn forward<F: Form>(size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
+fn forward<F: Form>(pass: &Pass, size: Size, parameters: &[f32], x: &[f32], y: &mut [f32]) {
     let (weights, biases) = parameters.split_at(size.rows * size.depth * F::WEIGHT);
     let stride = size.columns * F::COLUMN;
     if F::WEIGHT == 1 && F::COLUMN == 1 {
         return scalar::forward::<F::Value>(size, weights, biases, x, y);
     }
-    let mut first = 0;
-    while first < size.depth {
-        let depth = BLOCK.map_or(size.depth, |block| block.min(size.depth - first));
-        let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, form: PhantomData };
-        let right = Contiguous { data: &x[first * stride..], stride };
-        let block = Size { depth, ..size };
-        if first == 0 {
-            product(block, &left, &right, &mut Biased::<F> { biases, to: y, stride, form: PhantomData });
-        } else {
-            product(block, &left, &right, &mut Continued { to: y, stride });
+    pass.sharing.pieces(&mut y[..size.rows * stride], stride, size.depth, |row, y| {
+        let (weights, biases) = (&weights[row * size.depth * F::WEIGHT..], &biases[row * F::WEIGHT..]);
+        let rows = y.len() / stride;
+        let mut first = 0;
+        while first < size.depth {
+            let depth = BLOCK.map_or(size.depth, |block| block.min(size.depth - first));
+            let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, form: PhantomData };
+            let right = Contiguous { data: &x[first * stride..], stride };
+            let block = Size { rows, depth, ..size };
+            if first == 0 {
+                product(block, &left, &right, &mut Biased::<F> { biases, to: y, stride, form: PhantomData });
+            } else {
+                product(block, &left, &right, &mut Continued { to: y, stride });
+            }
+            first += depth;
         }
-        first += depth;
-    }
+    });
 }
 
 /// 160 inputs of 64 samples are 40 KiB, which a first-level cache of 48 KiB holds. A microcontroller has none to fill.
@@ -131,13 +135,16 @@ const BLOCK: Option<usize> = if cfg!(target_os = "none") { None } else { Some(16
 /// `dx[i][j] = Σₒ w[o][i]·dy[o][j]`: `size` is inputs × outputs × columns.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 #[cfg_attr(target_os = "none", inline(always))]
-fn input_gradient<F: Form>(size: Size, parameters: &[f32], dy: &[f32], dx: &mut [f32]) {
+fn input_gradient<F: Form>(pass: &Pass, size: Size, parameters: &[f32], dy: &[f32], dx: &mut [f32]) {
     if F::WEIGHT == 1 && F::COLUMN == 1 {
         return scalar::input_gradient::<F::Value>(size, parameters, dy, dx);
     }
-    let left = Transposed::<F> { data: parameters, width: size.rows, form: PhantomData };
     let stride = size.columns * F::COLUMN;
-    product(size, &left, &Contiguous { data: dy, stride }, &mut Written { to: dx, stride });
+    pass.sharing.pieces(&mut dx[..size.rows * stride], stride, size.depth, |row, dx| {
+        let left = Transposed::<F> { data: &parameters[row * F::WEIGHT..], width: size.rows, form: PhantomData };
+        let size = Size { rows: dx.len() / stride, ..size };
+        product(size, &left, &Contiguous { data: dy, stride }, &mut Written { to: dx, stride });
+    });
 }
 
 /// `g[o][i] += Σₙ dy[o][n]·x[i][n]`, each sum formed in registers in the order of the samples and added once for each member, in the
@@ -153,16 +160,17 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
     let (weights, biases) = gradient.split_at_mut(inputs * outputs);
     let stride = pass.columns * F::COLUMN;
     let adds = pass.adds;
-    let size = Size { rows: outputs, depth: pass.samples, columns: 1 };
-    // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
-    // form is.
-    let left = Rows::<F> { data: dy, stride, form: PhantomData };
     bias_gradient::<F>(pass, 1, dy, biases);
     let lanes = F::Value::LANES;
+    // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
+    // form is.
+    let left = |row| Rows::<F> { data: &dy[row * stride..], stride, form: PhantomData };
     if F::WEIGHT > 1 {
-        let size = Size { columns: inputs, ..size };
-        let sums = &mut AddedMembers { to: weights, stride: inputs, members: pass.members, adds };
-        product(size, &left, &Strided { data: x, stride }, sums);
+        pass.sharing.pieces(weights, inputs, pass.samples * lanes, |row, weights| {
+            let size = Size { rows: weights.len() / inputs, depth: pass.samples, columns: inputs };
+            let sums = &mut AddedMembers { to: weights, stride: inputs, members: pass.members, adds };
+            product(size, &left(row), &Strided { data: x, stride }, sums);
+        });
         return;
     }
     // With samples in lanes a sum over samples would run across the lanes, so the lanes hold inputs here. The inputs are needed
@@ -174,12 +182,15 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
             &*scratch
         }
     };
-    let whole = Size { columns: inputs / lanes, ..size };
-    product(whole, &left, &Contiguous { data: rows, stride: inputs }, &mut Added { to: weights, stride: inputs, adds });
-    let tail = inputs % lanes;
-    if tail > 0 {
-        let first = inputs - tail;
-        let right = Tail { data: &rows[first..], stride: inputs, lanes: tail };
-        product(size, &left, &right, &mut AddedTail { to: &mut weights[first..], stride: inputs, lanes: tail, adds });
-    }
+    pass.sharing.pieces(weights, inputs, pass.samples, |row, weights| {
+        let size = Size { rows: weights.len() / inputs, depth: pass.samples, columns: 1 };
+        let whole = Size { columns: inputs / lanes, ..size };
+        product(whole, &left(row), &Contiguous { data: rows, stride: inputs }, &mut Added { to: weights, stride: inputs, adds });
+        let tail = inputs % lanes;
+        if tail > 0 {
+            let first = inputs - tail;
+            let right = Tail { data: &rows[first..], stride: inputs, lanes: tail };
+            product(size, &left(row), &right, &mut AddedTail { to: &mut weights[first..], stride: inputs, lanes: tail, adds });
+        }
+    });
 }

@@ -46,6 +46,7 @@ use crate::floats::Floats;
 use crate::form::Form;
 use crate::perturbation::rank_one::Factors;
 use crate::shape::{Shape, Shaped};
+use crate::sharing::Sharing;
 
 /// What a range of parameters is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,6 +181,8 @@ pub struct Pass<'a> {
     pub input_rows: Option<&'a [f32]>,
     /// The rank-1 noise of members that run on the central parameters, from the layer's on.
     pub factors: Option<Factors<'a>>,
+    /// Threads for the larger of the layer's products.
+    pub sharing: Sharing<'a>,
 }
 
 impl<'a> Pass<'a> {
@@ -197,6 +200,7 @@ impl<'a> Pass<'a> {
             scope: Scope::EVERYTHING,
             input_rows: None,
             factors: None,
+            sharing: Sharing::ALONE,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::form::Form;
 use crate::lane::Lane;
 use crate::layers::{Buffers, Layer, Pass};
 use crate::shape::{Shape, Shaped};
+use crate::sharing::MOVE;
 
 /// The largest input under the window; the gradient goes to the first of equals.
 pub struct MaxPool<W>(PhantomData<W>);
@@ -115,15 +116,20 @@ impl<W: Slides, In: Shaped> Layer<In> for MaxPool<W> {
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn max<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32], y: &mut [f32]) {
     let place = pass.columns * F::COLUMN;
-    for_outputs(plane, channels, place, |output, seen| {
-        for column in (0..place).step_by(F::COLUMN) {
-            let mut most = F::Value::load(&x[seen.first + column..]);
-            for input in seen.offsets() {
-                let x = F::Value::load(&x[input + column..]);
-                most = x.if_greater(most, x, most);
+    let [from_channel, channel] = [plane.inputs() * place, plane.outputs() * place];
+    pass.sharing.pieces(&mut y[..channels * channel], channel, MOVE * plane.taps(), |first, y| {
+        let channels = y.len() / channel;
+        let x = &x[first * from_channel..];
+        for_outputs(plane, channels, place, |output, seen| {
+            for column in (0..place).step_by(F::COLUMN) {
+                let mut most = F::Value::load(&x[seen.first + column..]);
+                for input in seen.offsets() {
+                    let x = F::Value::load(&x[input + column..]);
+                    most = x.if_greater(most, x, most);
+                }
+                most.store(&mut y[output + column..]);
             }
-            most.store(&mut y[output + column..]);
-        }
+        });
     });
 }
 
@@ -132,23 +138,29 @@ fn max<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32], y: &mut 
 fn max_gradient<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32], dy: &[f32], dx: &mut [f32]) {
     let place = pass.columns * F::COLUMN;
     let zero = F::Value::default();
-    dx.fill(0.0);
-    for_outputs(plane, channels, place, |output, seen| {
-        for column in (0..place).step_by(F::COLUMN) {
-            let mut most = F::Value::load(&x[seen.first + column..]);
-            for input in seen.offsets() {
-                let x = F::Value::load(&x[input + column..]);
-                most = x.if_greater(most, x, most);
+    let [from_channel, channel] = [plane.outputs() * place, plane.inputs() * place];
+    pass.sharing.pieces(&mut dx[..channels * channel], channel, 2 * MOVE, |first, dx| {
+        let channels = dx.len() / channel;
+        let x = &x[first * channel..];
+        let dy = &dy[first * from_channel..];
+        dx.fill(0.0);
+        for_outputs(plane, channels, place, |output, seen| {
+            for column in (0..place).step_by(F::COLUMN) {
+                let mut most = F::Value::load(&x[seen.first + column..]);
+                for input in seen.offsets() {
+                    let x = F::Value::load(&x[input + column..]);
+                    most = x.if_greater(most, x, most);
+                }
+                // What is left to give goes to the first input that nothing exceeds.
+                let mut left = F::Value::load(&dy[output + column..]);
+                for input in seen.offsets() {
+                    let x = F::Value::load(&x[input + column..]);
+                    let to = &mut dx[input + column..];
+                    (F::Value::load(to) + most.if_greater(x, zero, left)).store(to);
+                    left = most.if_greater(x, left, zero);
+                }
             }
-            // What is left to give goes to the first input that nothing exceeds.
-            let mut left = F::Value::load(&dy[output + column..]);
-            for input in seen.offsets() {
-                let x = F::Value::load(&x[input + column..]);
-                let to = &mut dx[input + column..];
-                (F::Value::load(to) + most.if_greater(x, zero, left)).store(to);
-                left = most.if_greater(x, left, zero);
-            }
-        }
+        });
     });
 }
 
@@ -207,15 +219,20 @@ const fn whole(input: Shape) -> Plane {
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn mean<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32], y: &mut [f32]) {
     let place = pass.columns * F::COLUMN;
-    for_outputs(plane, channels, place, |output, seen| {
-        let share = F::Value::splat(1.0 / seen.len() as f32);
-        for column in (0..place).step_by(F::COLUMN) {
-            let mut sum = F::Value::default();
-            for input in seen.offsets() {
-                sum = sum + F::Value::load(&x[input + column..]);
+    let [from_channel, channel] = [plane.inputs() * place, plane.outputs() * place];
+    pass.sharing.pieces(&mut y[..channels * channel], channel, MOVE * plane.taps(), |first, y| {
+        let channels = y.len() / channel;
+        let x = &x[first * from_channel..];
+        for_outputs(plane, channels, place, |output, seen| {
+            let share = F::Value::splat(1.0 / seen.len() as f32);
+            for column in (0..place).step_by(F::COLUMN) {
+                let mut sum = F::Value::default();
+                for input in seen.offsets() {
+                    sum = sum + F::Value::load(&x[input + column..]);
+                }
+                (sum * share).store(&mut y[output + column..]);
             }
-            (sum * share).store(&mut y[output + column..]);
-        }
+        });
     });
 }
 
@@ -223,15 +240,20 @@ fn mean<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32], y: &mut
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn mean_gradient<F: Form>(plane: &Plane, channels: usize, pass: &Pass, dy: &[f32], dx: &mut [f32]) {
     let place = pass.columns * F::COLUMN;
-    dx.fill(0.0);
-    for_outputs(plane, channels, place, |output, seen| {
-        let share = F::Value::splat(1.0 / seen.len() as f32);
-        for column in (0..place).step_by(F::COLUMN) {
-            let dy = F::Value::load(&dy[output + column..]) * share;
-            for input in seen.offsets() {
-                let to = &mut dx[input + column..];
-                (F::Value::load(to) + dy).store(to);
+    let [from_channel, channel] = [plane.outputs() * place, plane.inputs() * place];
+    pass.sharing.pieces(&mut dx[..channels * channel], channel, 2 * MOVE, |first, dx| {
+        let channels = dx.len() / channel;
+        let dy = &dy[first * from_channel..];
+        dx.fill(0.0);
+        for_outputs(plane, channels, place, |output, seen| {
+            let share = F::Value::splat(1.0 / seen.len() as f32);
+            for column in (0..place).step_by(F::COLUMN) {
+                let dy = F::Value::load(&dy[output + column..]) * share;
+                for input in seen.offsets() {
+                    let to = &mut dx[input + column..];
+                    (F::Value::load(to) + dy).store(to);
+                }
             }
-        }
+        });
     });
 }

@@ -6,10 +6,12 @@ mod distribution;
 pub(crate) mod plain;
 pub mod rank_one;
 mod scale;
+mod shared;
 mod targets;
 
 pub use distribution::Distribution;
 pub use scale::ScaleRule;
+pub use shared::mirror_shared;
 pub use targets::NoiseTargets;
 
 use core::ops::Range;

@@ -6,8 +6,9 @@ use core::ops::Range;
 use crate::form::Form;
 use crate::loss::{Loss, MAX_LANES};
 use crate::network::Network;
-use crate::perturbation::mirror;
+use crate::perturbation::mirror_shared;
 use crate::perturbation::rank_one::{Factors, spread};
+use crate::sharing::{LINE, MOVE};
 
 use super::batch::{Batch, Source};
 use super::combine::{Combine, Softmax, Weights};
@@ -79,7 +80,8 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
         let Sums { loss, skipped, unseen } = sums?;
         let mean = self.population.mean(self.samples, skipped, unseen);
         let lambda = self.population.lambda();
-        self.population.scale_sum::<F::Value>(mean, gradient);
+        let scale = |_, piece: &mut [f32]| self.population.scale_sum::<F::Value>(mean, piece);
+        self.workspace.sharing.pieces(gradient, LINE, MOVE, scale);
         if lambda > 0.0 {
             self.central(&Weights::fixed(lambda), true, gradient)?;
         }
@@ -258,14 +260,15 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
             }
             return;
         }
+        let sharing = self.workspace.sharing;
         let (pair, second) = population.place(members.start);
         let stream = population.stream(seed, step, pair);
         if noise.is_factored::<N>() {
             noise.factors::<N, F::Value>(&stream, scales, second, 1, self.weights);
         } else if second {
-            mirror::<F::Value>(parameters, self.weights);
+            mirror_shared::<F::Value>(sharing, parameters, self.weights);
         } else {
-            noise.perturb::<N, F::Value>(&stream, parameters, scales, self.weights);
+            noise.perturb_shared::<N, F::Value>(sharing, &stream, parameters, scales, self.weights);
         }
     }
 }

@@ -38,6 +38,7 @@ pub use schedule::{RhoCourse, RhoSchedule};
 pub use workspace::{SHARD, Workspace, shard};
 
 use core::ops::Range;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::form::Form;
 use crate::lane::Lane;
@@ -46,6 +47,7 @@ use crate::loss::Loss;
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
 use crate::perturbation::Noise;
+use crate::sharing::{LINE, MOVE};
 use members::Members;
 
 /// The population and its noise.
@@ -270,10 +272,18 @@ impl Population {
         gradient: &mut [f32],
     ) -> Result<Estimate, StepError> {
         if self.members > 0 && self.noise.rho != 0.0 {
-            self.noise.scales::<N, F::Value>(parameters, scales);
+            self.noise.scales_shared::<N, F::Value>(workspace.sharing, parameters, scales);
         }
+        let sharing = workspace.sharing;
         let mut members = Members::<N, F>::new(self, loss, (seed, step), parameters, source, scales, weights, workspace);
-        members.gradient(gradient)?.of(gradient)
+        let estimate = members.gradient(gradient)?;
+        let finite = AtomicBool::new(true);
+        sharing.pieces(gradient, LINE, MOVE, |_, piece| {
+            if estimate.of(piece).is_err() {
+                finite.store(false, Ordering::Relaxed);
+            }
+        });
+        if finite.into_inner() { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::layers::{Draw, Mode, Pass};
 use crate::loss::{Loss, MAX_LANES};
 use crate::network::Network;
 use crate::perturbation::rank_one::Factors;
+use crate::sharing::Sharing;
 
 use super::batch::Batch;
 use super::combine::Weights;
@@ -19,7 +20,8 @@ use super::{SHARD, StepError};
 /// # Panics
 /// When the workspace was made for fewer samples.
 pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], samples: usize, workspace: &'a mut Workspace) -> &'a [f32] {
-    run::<N, F>(&Pass::infer(samples, F::columns(samples)), parameters, inputs, workspace)
+    let pass = Pass { sharing: workspace.sharing, ..Pass::infer(samples, F::columns(samples)) };
+    run::<N, F>(&pass, parameters, inputs, workspace)
 }
 
 /// A forward pass; returns the outputs.
@@ -66,7 +68,7 @@ impl<'f> Cohort<'f> {
         Self { draw: Draw { first_sample: self.draw.first_sample + first as u32, ..self.draw }, ..self }
     }
 
-    fn pass<'a, N: Network, F: Form>(&self, samples: &'a Batch, adds: bool) -> Pass<'a>
+    fn pass<'a, N: Network, F: Form>(&self, samples: &'a Batch, adds: bool, sharing: Sharing<'a>) -> Pass<'a>
     where
         'f: 'a,
     {
@@ -76,6 +78,7 @@ impl<'f> Cohort<'f> {
             adds,
             input_rows: Some(&samples.inputs[..samples.samples * N::INPUT.len()]),
             factors: self.factors,
+            sharing,
             ..Pass::infer(samples.samples, F::columns(samples.samples))
         }
     }
@@ -95,8 +98,8 @@ pub fn forward<N: Network, F: Form>(
     refill: bool,
     workspace: &mut Workspace,
 ) -> [f32; MAX_LANES] {
-    let pass = members.pass::<N, F>(samples, false);
-    let Workspace { tape, buffers, scratch, .. } = workspace;
+    let Workspace { tape, buffers, scratch, sharing, .. } = workspace;
+    let pass = members.pass::<N, F>(samples, false, *sharing);
     let element = pass.columns * F::COLUMN;
     let tape = &mut tape[..N::TAPE * element];
     if refill || N::OVERWRITES_INPUT {
@@ -117,8 +120,8 @@ pub fn backward<N: Network, F: Form>(
     workspace: &mut Workspace,
     gradient: &mut [f32],
 ) {
-    let pass = members.pass::<N, F>(samples, adds);
-    let Workspace { tape, buffers, scratch, .. } = workspace;
+    let Workspace { tape, buffers, scratch, sharing, .. } = workspace;
+    let pass = members.pass::<N, F>(samples, adds, *sharing);
     N::backward::<F>(&pass, parameters, &tape[..N::TAPE * pass.columns * F::COLUMN], &mut buffers.lend(), scratch, gradient);
 }
 

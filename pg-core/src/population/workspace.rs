@@ -5,6 +5,7 @@ use crate::kernels::transpose::transpose;
 use crate::lane::Lane;
 use crate::layers::{Buffers, Pass};
 use crate::network::Network;
+use crate::sharing::{LINE, MOVE, Share, Sharing};
 
 /// The most samples in one forward and backward pass; a larger batch is summed shard by shard.
 pub const SHARD: usize = 64;
@@ -15,6 +16,7 @@ pub struct Workspace<'a> {
     pub(crate) buffers: Buffers<'a>,
     pub(crate) scratch: &'a mut [f32],
     pub(super) shard: &'a mut [f32],
+    pub(crate) sharing: Sharing<'a>,
 }
 
 /// Samples in one pass over a batch of `samples`: [`SHARD`] at most, unless the network needs all of them at once.
@@ -69,7 +71,13 @@ impl<'a> Workspace<'a> {
         let (memory, scratch) = memory.split_at_mut_checked(dx)?;
         let (memory, dx) = memory.split_at_mut_checked(dy)?;
         let (tape, dy) = memory.split_at_mut_checked(tape)?;
-        Some(Self { tape, buffers: Buffers { dy, dx }, scratch, shard })
+        Some(Self { tape, buffers: Buffers { dy, dx }, scratch, shard, sharing: Sharing::ALONE })
+    }
+
+    /// The same, with threads for the larger parts of a pass.
+    #[must_use]
+    pub fn shared(self, others: &'a dyn Share) -> Self {
+        Self { sharing: Sharing::with(others), ..self }
     }
 }
 
@@ -93,7 +101,9 @@ pub(super) fn fill_input<F: Form>(elements: usize, pass: &Pass, inputs: &[f32], 
                 (0..elements).for_each(|i| tape[i * stride + n] = inputs[n * elements + i]);
             }
         } else {
-            transpose(pass.samples, elements, inputs, elements, tape, stride);
+            pass.sharing.pieces(&mut tape[..elements * stride], LINE * stride, MOVE, |first, piece| {
+                transpose(pass.samples, piece.len() / stride, &inputs[first * LINE..], elements, piece, stride);
+            });
         }
     }
 }

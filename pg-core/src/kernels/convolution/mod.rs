@@ -88,37 +88,42 @@ impl Convolution {
                 }
                 continue;
             }
-            for oy in 0..plane.y.output {
-                let ys = plane.y.taps(oy);
-                for_runs(plane.x.output, plane.x.inside(), |first, places| {
-                    let xs = plane.x.taps(first);
-                    let seen = plane.y.seen(oy, ys.start) * plane.x.input + plane.x.seen(first, xs.start);
-                    let terms = Terms {
-                        a: (weights, ys.start * taps + xs.start),
-                        b: (x, seen * place),
-                        count: [inputs, ys.len(), xs.len()],
-                        a_row: self.fan_in(),
-                        a_steps: [plane.taps(), taps, 1],
-                        b_steps: [channel, plane.x.input * place, place],
-                    };
-                    let mut run = Run {
-                        rows: 1,
-                        places,
-                        columns: pass.columns,
-                        b_place: plane.x.stride * place,
-                        place,
-                        row: plane.outputs() * place,
-                        start: Start::Zero,
-                        last: None,
-                        to: &mut y[(oy * plane.x.output + first) * place..],
-                    };
-                    if let Some(factors) = pass.noise::<F>() {
-                        correlate_factors::<F>(&factors, &terms, &mut run);
-                        run.last = Some(factors.behind::<F>(self.fan_in() + group * outputs, pass.columns));
-                    }
-                    correlate::<F>(&terms, &mut Run { rows: outputs, start: Start::Biases(biases), ..run });
-                });
-            }
+            let rows = &mut y[..outputs * plane.outputs() * place];
+            pass.sharing.pieces(rows, plane.outputs() * place, self.fan_in(), |row, y| {
+                let (weights, biases) = (&weights[row * self.fan_in() * F::WEIGHT..], &biases[row * F::WEIGHT..]);
+                let rows = y.len() / (plane.outputs() * place);
+                for oy in 0..plane.y.output {
+                    for_runs(plane.x.output, plane.x.inside(), |first, places| {
+                        let xs = plane.x.taps(first);
+                        let ys = plane.y.taps(oy);
+                        let seen = plane.y.seen(oy, ys.start) * plane.x.input + plane.x.seen(first, xs.start);
+                        let terms = Terms {
+                            a: (weights, ys.start * taps + xs.start),
+                            b: (x, seen * place),
+                            count: [inputs, ys.len(), xs.len()],
+                            a_row: self.fan_in(),
+                            a_steps: [plane.taps(), taps, 1],
+                            b_steps: [channel, plane.x.input * place, place],
+                        };
+                        let mut run = Run {
+                            rows: 1,
+                            places,
+                            columns: pass.columns,
+                            b_place: plane.x.stride * place,
+                            place,
+                            row: plane.outputs() * place,
+                            start: Start::Zero,
+                            last: None,
+                            to: &mut y[(oy * plane.x.output + first) * place..],
+                        };
+                        if let Some(factors) = pass.noise::<F>() {
+                            correlate_factors::<F>(&factors, &terms, &mut run);
+                            run.last = Some(factors.behind::<F>(self.fan_in() + group * outputs + row, pass.columns));
+                        }
+                        correlate::<F>(&terms, &mut Run { rows, start: Start::Biases(biases), ..run });
+                    });
+                }
+            });
         }
     }
 
@@ -132,18 +137,25 @@ impl Convolution {
         for group in 0..groups {
             let weights = &weights[group * outputs * self.fan_in() * F::WEIGHT..];
             let dy = &mut dy[group * outputs * channel..][..outputs * channel];
-            let dx = &mut dx[group * inputs * input..];
-            self.correlate_back::<F>(pass.columns, Start::Zero, outputs, dy, dx, |terms, run| {
-                correlate::<F>(&Terms { a: (weights, terms.a.1), ..*terms }, run)
+            let dx = &mut dx[group * inputs * input..][..inputs * input];
+            pass.sharing.pieces(dx, input, outputs * self.plane.taps(), |row, dx| {
+                self.correlate_back::<F>(pass.columns, Start::Zero, outputs, dy, dx, |terms, run| {
+                    correlate::<F>(&Terms { a: (weights, terms.a.1 + row * self.plane.taps()), ..*terms }, run)
+                });
             });
             let Some(factors) = pass.noise::<F>() else { continue };
             let of_outputs = factors.behind::<F>(self.fan_in() + group * outputs, pass.columns);
             sum_rows::<F>(&of_outputs, pass.columns, channel, dy);
-            self.correlate_back::<F>(pass.columns, Start::There, 1, dy, dx, |terms, run| correlate_factors::<F>(&factors, terms, run));
+            pass.sharing.pieces(dx, input, self.plane.taps(), |row, dx| {
+                self.correlate_back::<F>(pass.columns, Start::There, 1, dy, dx, |terms, run| {
+                    let a = (terms.a.0, terms.a.1 + row * self.plane.taps());
+                    correlate_factors::<F>(&factors, &Terms { a, ..*terms }, run)
+                });
+            });
         }
     }
 
-    /// Visits the runs of an input gradient of one group from `outputs` channels of dy on, whose weights are `visit`'s matter.
+    /// Visits the runs of an input gradient of some channels of one group from `outputs` channels of dy on, whose weights are `visit`'s matter.
     #[inline(always)]
     fn correlate_back<F: Form>(
         &self,
@@ -181,7 +193,7 @@ impl Convolution {
                         b_steps: [channel, row.wrapping_neg(), place.wrapping_neg()],
                     };
                     let mut run = Run {
-                        rows: self.inputs,
+                        rows: dx.len() / (plane.inputs() * place),
                         places,
                         columns,
                         b_place: place,

@@ -21,7 +21,11 @@ impl Convolution {
             let x = &x[group * inputs * flat.plane.inputs() * place..][..inputs * flat.plane.inputs() * place];
             let dy = &dy[group * outputs * flat.plane.outputs() * place..][..outputs * flat.plane.outputs() * place];
             let weights = &mut weights[group * outputs * self.fan_in()..][..outputs * self.fan_in()];
-            flat.weight_tiles::<F>(pass, x, dy, weights);
+            let channel = flat.plane.outputs() * place;
+            pass.sharing.pieces(weights, self.fan_in(), channel, |row, weights| {
+                let some = Self { outputs: weights.len() / self.fan_in(), ..flat };
+                some.weight_tiles::<F>(pass, x, &dy[row * channel..], weights);
+            });
         }
     }
 

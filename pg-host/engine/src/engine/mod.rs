@@ -1,4 +1,5 @@
-//! The gradient of one step, for a network that is known at run time only: serial, or by several threads with the same bits.
+//! The gradient of one step, for a network that is known at run time only, by any number of threads with the same bits: pass after pass, the rows of
+//! each shared by all threads ([`serial`]), or passes at the same time ([`parallel`]).
 //!
 //! An engine owns the scratch memory and nothing else; parameters, data and the optimiser belong to the caller.
 
@@ -11,6 +12,8 @@ use pg_core::loss::Loss;
 use pg_core::population::{BatchMode, Estimate, Population, Source, StepError};
 
 pub use self::crew::Crew;
+use self::parallel::Parallel;
+use self::serial::Serial;
 
 /// Computes the gradient of a step.
 pub trait Engine: Send {
@@ -58,6 +61,9 @@ pub struct Task {
 /// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings.
 const WORTH_THREADS: f64 = 10e6;
 
+/// Passes are divided among threads only if no more than one in so many is missing for all to have as many.
+const IDLE: usize = 9;
+
 /// A number of noise takes about as long as this many floating-point operations of a product.
 const NOISE: f64 = 80.0;
 
@@ -69,31 +75,40 @@ impl Task {
         passes + NOISE * N::PARAMS as f64 * f64::from(draws)
     }
 
-    /// The number of threads that can be of use: no more than there are passes to hand out.
+    /// The number of threads to use.
     fn threads<N: Network>(&self) -> usize {
-        let wanted = match self.threads {
+        match self.threads {
             0 if self.flops::<N>() < WORTH_THREADS => 1,
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             threads => threads,
-        };
-        if self.population.is_side_by_side::<N>() {
-            // All members in one pass, shard after shard: there is nothing to hand out.
-            return 1;
         }
-        let fresh = self.population.batch == BatchMode::Fresh;
-        let samples = self.batch * if fresh { self.population.members.max(1) as usize } else { 1 };
-        wanted.min(parallel::jobs::most::<N>(&self.population, samples)).max(1)
+    }
+
+    /// Whether so many threads had better take a pass each, or share the rows of every pass. Shared rows cost a hand-over for every layer. Passes
+    /// side by side leave threads idle where they do not divide evenly; and one for each thread do not pay where every parameter is used about
+    /// once for a sample: then most of a pass goes to parameters and gradients, which stay in the cache of one thread when it keeps to its rows.
+    fn divides_passes<N: Network>(&self, threads: usize) -> bool {
+        let passes = self.passes::<N>();
+        let idle = passes.next_multiple_of(threads) - passes;
+        let side_by_side = self.population.is_side_by_side::<N>();
+        !side_by_side && IDLE * idle <= passes && (passes > threads || N::MACS > 2 * N::PARAMS)
+    }
+
+    /// Passes of one network over one shard in a step.
+    fn passes<N: Network>(&self) -> usize {
+        let Population { members, batch, .. } = self.population;
+        let samples = self.batch * if batch == BatchMode::Fresh { members.max(1) as usize } else { 1 };
+        parallel::jobs::passes::<N>(&self.population, samples)
     }
 
     /// The engine for network `N`.
     pub fn engine<N: Network>(self) -> Box<dyn Engine> {
-        match self.threads::<N>() {
-            1 => Box::new(serial::Serial::<N>::new(self)),
-            // Where the system grants no threads the work is done by this one.
-            threads => match parallel::Parallel::<N>::new(self, threads) {
-                Ok(parallel) => Box::new(parallel),
-                Err(_) => Box::new(serial::Serial::<N>::new(self)),
-            },
+        // Where the system grants no threads the work is done by this one.
+        let crew = Crew::new(self.threads::<N>()).unwrap_or_default();
+        if crew.threads() > 1 && self.divides_passes::<N>(crew.threads()) {
+            Box::new(Parallel::<N>::new(self, crew))
+        } else {
+            Box::new(Serial::<N>::new(self, crew))
         }
     }
 }
@@ -103,29 +118,50 @@ mod tests {
     use pg_core::initialise::Initialise;
     use pg_core::loss::Targets;
     use pg_core::perturbation::{Distribution, Noise, NoiseTargets, ScaleRule};
-    use pg_core::population::{Batch, Combine, SHARD};
+    use pg_core::population::{Batch, Combine};
     use pg_core::zoo::{Mlp9x24x11, Mlp64x32x10};
     use pg_core::{Image, Sequential};
 
     use super::*;
 
+    /// All engines that a task may get.
+    fn engines<N: Network>(task: Task) -> Vec<Box<dyn Engine>> {
+        let crew = || Crew::new(task.threads).unwrap();
+        let mut engines: Vec<Box<dyn Engine>> = vec![Box::new(Serial::<N>::new(task, crew()))];
+        if task.threads > 1 && !task.population.is_side_by_side::<N>() {
+            engines.push(Box::new(Parallel::<N>::new(task, crew())));
+        }
+        engines
+    }
+
     /// The bits of the gradient and of the loss at the second step.
-    fn bits<N: Network>(members: u32, antithetic: bool, samples: usize, threads: usize) -> (Vec<u32>, u32, usize) {
+    fn bits<N: Network>(members: u32, antithetic: bool, samples: usize, threads: usize) -> (Vec<u32>, u32) {
         bits_of::<N>(Population { antithetic, ..Population::new(members, 0.5) }, samples, threads)
     }
 
-    fn bits_of<N: Network>(population: Population, samples: usize, threads: usize) -> (Vec<u32>, u32, usize) {
+    fn bits_of<N: Network>(population: Population, samples: usize, threads: usize) -> (Vec<u32>, u32) {
         let task = Task { population, steps: 2, loss: Loss::CrossEntropy { label_smoothing: 0.1 }, seed: 7, batch: samples, threads };
-        let mut engine = task.engine::<N>();
         let mut parameters = vec![0.0; N::PARAMS];
         Initialise::AUTO.write::<N>(3, &mut parameters);
         let inputs: Vec<f32> = (0..samples * N::INPUT.len()).map(|i| (i % 29) as f32 / 29.0 - 0.3).collect();
         let labels: Vec<u16> = (0..samples).map(|i| (i * 7 % N::OUTPUTS) as u16).collect();
         let mut batch = Batch { inputs: &inputs, targets: Targets::Classes(&labels), samples };
-        let mut gradient = vec![f32::NAN; N::PARAMS];
-        engine.gradient(0, &parameters, &mut batch, &mut gradient).unwrap();
-        let loss = engine.gradient(1, &parameters, &mut batch, &mut gradient).unwrap().loss;
-        (gradient.iter().map(|g| g.to_bits()).collect(), loss.to_bits(), engine.threads())
+        same(engines::<N>(task).into_iter().map(|mut engine| {
+            assert_eq!(engine.threads(), threads);
+            let mut gradient = vec![f32::NAN; N::PARAMS];
+            engine.gradient(0, &parameters, &mut batch, &mut gradient).unwrap();
+            let loss = engine.gradient(1, &parameters, &mut batch, &mut gradient).unwrap().loss;
+            (gradient.iter().map(|g| g.to_bits()).collect(), loss.to_bits())
+        }))
+    }
+
+    /// What all of them are.
+    #[track_caller]
+    fn same<T: PartialEq>(all: impl IntoIterator<Item = T>) -> T {
+        let mut all = all.into_iter();
+        let first = all.next().expect("one at least");
+        assert!(all.all(|other| other == first), "all engines give the same bits");
+        first
     }
 
     #[test]
@@ -146,8 +182,7 @@ mod tests {
                     let one = bits_of::<N>(population, samples, 1);
                     for threads in [2, 3] {
                         let other = bits_of::<N>(population, samples, threads);
-                        assert!(one.0 == other.0 && one.1 == other.1, "{population:?} N={samples} T={threads}");
-                        assert_eq!(other.2 == 1, population.is_side_by_side::<N>());
+                        assert!(one == other, "{population:?} N={samples} T={threads}");
                     }
                 }
             }
@@ -158,13 +193,10 @@ mod tests {
     fn any_number_of_threads_gives_the_same_bits() {
         for (members, antithetic) in [(0, true), (1, true), (2, true), (5, true), (8, true), (5, false), (9, true)] {
             for samples in [1, 7, 32, 100] {
-                let (gradient, loss, used) = bits::<Mlp64x32x10>(members, antithetic, samples, 1);
-                assert_eq!(used, 1);
+                let one = bits::<Mlp64x32x10>(members, antithetic, samples, 1);
                 for threads in [2, 3, 8] {
                     let other = bits::<Mlp64x32x10>(members, antithetic, samples, threads);
-                    assert!(gradient == other.0 && loss == other.1, "K={members} {antithetic} N={samples} T={threads}");
-                    let passes = members.max(1) as usize * samples.div_ceil(SHARD);
-                    assert_eq!(other.2, threads.min(passes));
+                    assert!(one == other, "K={members} {antithetic} N={samples} T={threads}");
                 }
             }
         }
@@ -176,9 +208,11 @@ mod tests {
         let fresh = if population.batch == BatchMode::Fresh { population.members as usize } else { 1 };
         let loss = Loss::CrossEntropy { label_smoothing: 0.0 };
         let task = Task { population, steps: 4, loss, seed: 7, batch: batch.samples.div_ceil(fresh), threads };
-        let mut gradient = vec![f32::NAN; N::PARAMS];
-        let estimate = task.engine::<N>().gradient(1, theta, &mut { batch }, &mut gradient)?;
-        Ok((gradient.iter().map(|g| g.to_bits()).collect(), estimate.loss.to_bits(), estimate.skipped))
+        same(engines::<N>(task).into_iter().map(|mut engine| {
+            let mut gradient = vec![f32::NAN; N::PARAMS];
+            let estimate = engine.gradient(1, theta, &mut { batch }, &mut gradient)?;
+            Ok((gradient.iter().map(|g| g.to_bits()).collect(), estimate.loss.to_bits(), estimate.skipped))
+        }))
     }
 
     #[test]
@@ -204,6 +238,42 @@ mod tests {
         }
     }
 
+    /// Large enough for threads to share every layer's products, its noise and what goes channel by channel.
+    #[test]
+    fn threads_that_share_every_pass_give_the_bits_of_one() {
+        use pg_core::layers::{BatchNorm, Conv2d, Dense, MaxPool2d, Relu};
+        type Wide = Sequential<Image<1, 20, 20>, (Dense<200>, Relu, Dense<150>, BatchNorm, Relu, Dense<10>)>;
+        type Convolved = Sequential<Image<2, 20, 20>, (Conv2d<7, 3>, BatchNorm, Relu, Conv2d<13, 3>, MaxPool2d<2>, Relu, Dense<10>)>;
+        check_sharing::<Wide>();
+        check_sharing::<Convolved>();
+    }
+
+    fn check_sharing<N: Network>() {
+        for distribution in [Distribution::Gaussian, Distribution::RankOne] {
+            for (members, batch) in [(0, BatchMode::Shared), (1, BatchMode::Shared), (3, BatchMode::Shared), (3, BatchMode::Split)] {
+                let mut population = Population { batch, ..Population::new(members, 0.3) };
+                population.noise.distribution = distribution;
+                let one = bits_of::<N>(population, 60, 1);
+                for threads in [2, 3] {
+                    let other = bits_of::<N>(population, 60, threads);
+                    assert!(one == other, "{population:?} T={threads}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn passes_are_divided_where_they_are_many_or_large_and_shared_where_they_would_leave_threads_idle() {
+        use pg_core::zoo::{Lenet28, Mlp784x128x10};
+        fn divides<N: Network>(members: u32, batch: usize, threads: usize) -> bool {
+            let (population, loss) = (Population::new(members, 0.3), Loss::MeanSquaredError);
+            Task { population, steps: 1, loss, seed: 1, batch, threads }.divides_passes::<N>(threads)
+        }
+        assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| divides::<Mlp784x128x10>(k, 64, 2)), [false, false, false, false, true, false, true]);
+        assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| divides::<Lenet28>(k, 64, 2)), [false, false, true, false, true, false, true]);
+        assert!(divides::<Mlp784x128x10>(0, 256, 2) && divides::<Mlp784x128x10>(101, 64, 2) && !divides::<Mlp784x128x10>(4, 64, 8));
+    }
+
     #[test]
     fn noise_that_threads_make_together_is_that_of_one_thread_under_every_law() {
         use pg_core::layers::{BatchNorm, Conv2d, Dense, Relu};
@@ -221,8 +291,7 @@ mod tests {
                         let noise = Noise { rho: 0.2, distribution, scale, targets };
                         let population = Population { noise, ..Population::new(members, 0.2) };
                         let (one, many) = (bits_of::<N>(population, samples, 1), bits_of::<N>(population, samples, threads));
-                        assert!(one.0 == many.0 && one.1 == many.1, "{population:?} {threads}");
-                        assert!(many.2 > 1 || members == 1);
+                        assert!(one == many, "{population:?} {threads}");
                     }
                 }
             }
@@ -254,15 +323,16 @@ mod tests {
         for members in [0, 5, 8] {
             let population = Population::new(members, 0.5);
             let task = Task { population, steps: 1, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 200, threads: 3 };
-            let mut engine = task.engine::<Mlp9x24x11>();
             // The last shard has a label without an output.
             let mut labels = [0; 200];
             labels[199] = 11;
-            let mut batch = Batch { inputs: &[0.5; 200 * 9], targets: Targets::Classes(&labels), samples: 200 };
-            let step = || engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
-            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).is_err(), "{members} members");
-            let short = || engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; 500]);
-            assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(short)).is_err(), "{members} members");
+            for mut engine in engines::<Mlp9x24x11>(task) {
+                let mut batch = Batch { inputs: &[0.5; 200 * 9], targets: Targets::Classes(&labels), samples: 200 };
+                let step = || engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
+                assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(step)).is_err(), "{members} members");
+                let short = || engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; 500]);
+                assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(short)).is_err(), "{members} members");
+            }
         }
     }
 
@@ -282,11 +352,12 @@ mod tests {
             };
             let expected = gradient(&mut *task.engine::<N>(), &inputs).unwrap();
             for bad in [0, 1000, 1799] {
-                let mut engine = task.engine::<N>();
                 let mut spoilt = inputs.clone();
                 spoilt[bad] = f32::NAN;
-                assert_eq!(gradient(&mut *engine, &spoilt), Err(StepError::NonFiniteLoss));
-                assert!(gradient(&mut *engine, &inputs) == Ok(expected), "{members} members, {threads} threads");
+                for mut engine in engines::<N>(task) {
+                    assert_eq!(gradient(&mut *engine, &spoilt), Err(StepError::NonFiniteLoss));
+                    assert!(gradient(&mut *engine, &inputs) == Ok(expected), "{members} members, {threads} threads");
+                }
             }
         }
     }
@@ -296,10 +367,11 @@ mod tests {
         for threads in [1, 2] {
             let population = Population::new(4, 0.5);
             let task = Task { population, steps: 1, loss: Loss::CrossEntropy { label_smoothing: 0.0 }, seed: 1, batch: 1, threads };
-            let mut engine = task.engine::<Mlp9x24x11>();
-            let mut batch = Batch { inputs: &[f32::NAN; 9], targets: Targets::Classes(&[0]), samples: 1 };
-            let result = engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
-            assert_eq!(result, Err(StepError::NonFiniteLoss));
+            for mut engine in engines::<Mlp9x24x11>(task) {
+                let mut batch = Batch { inputs: &[f32::NAN; 9], targets: Targets::Classes(&[0]), samples: 1 };
+                let result = engine.gradient(0, &[0.1; Mlp9x24x11::PARAMS], &mut batch, &mut [0.0; Mlp9x24x11::PARAMS]);
+                assert_eq!(result, Err(StepError::NonFiniteLoss));
+            }
         }
     }
 }

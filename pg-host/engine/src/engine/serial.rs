@@ -1,4 +1,4 @@
-//! One thread, samples in lanes: the core's gradient with memory of its own.
+//! One pass after another, samples in lanes: the core's gradient with memory of its own. Several threads share the larger parts of each pass.
 
 use std::marker::PhantomData;
 
@@ -21,10 +21,10 @@ pub(super) struct Serial<N> {
 }
 
 impl<N: Network> Serial<N> {
-    pub(super) fn new(task: Task) -> Self {
+    pub(super) fn new(task: Task, crew: Crew) -> Self {
         Self {
             task,
-            crew: Crew::default(),
+            crew,
             scales: Memory::zeros(N::FILTERS),
             weights: Memory::zeros(task.population.members_len::<N, Form>(task.batch)),
             workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)),
@@ -38,6 +38,9 @@ impl<N: Network> Engine for Serial<N> {
         let Self { task: Task { population, loss, seed, steps, .. }, scales, weights, .. } = self;
         let population = population.at(step, *steps);
         let mut workspace = Workspace::new::<N, Form>(self.task.batch, &mut self.workspace);
+        if self.crew.threads() > 1 {
+            workspace = workspace.shared(&self.crew);
+        }
         population.gradient_of::<N, Form>(loss, *seed, step, parameters, source, scales, weights, &mut workspace, gradient)
     }
 

@@ -73,11 +73,14 @@ pub(super) fn jobs<N: Network>(who: Who, population: &Population, samples: usize
     jobs
 }
 
-/// How many jobs there are at most: for more threads there is no work.
-pub(in crate::engine) fn most<N: Network>(population: &Population, samples: usize) -> usize {
-    let who = if population.members == 0 { Who::Central } else { Who::Members };
-    let (members, of) = runners(who, population, samples);
-    members.map(|member| of(member).len()).map(|samples| samples.div_ceil(shard::<N>(samples).max(1))).sum()
+/// Passes of one network over one shard in a step with so many samples.
+pub(in crate::engine) fn passes<N: Network>(population: &Population, samples: usize) -> usize {
+    let passes = |who| {
+        let (members, of) = runners(who, population, samples);
+        members.map(|member| of(member).len()).map(|samples| samples.div_ceil(shard::<N>(samples).max(1))).sum::<usize>()
+    };
+    let clean = population.members == 0 || population.lambda() > 0.0;
+    passes(Who::Members) + if clean { passes(Who::Central) } else { 0 }
 }
 
 /// Who runs, and over which of the step's samples.

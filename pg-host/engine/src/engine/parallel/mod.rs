@@ -12,16 +12,15 @@ mod worker;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-use pg_core::population::{Combine, Estimate, Population, Softmax, Source, StepError, Weights};
-use pg_core::{Network, Widest};
-use rayon::ThreadPoolBuildError;
-
 use self::jobs::{Job, Who, jobs};
 use self::line::{Line, Sum};
 use self::worker::{Shared, Worker};
 use super::serial::Serial;
 use super::{Crew, Engine, Task};
 use crate::memory::Memory;
+use pg_core::population::{Combine, Estimate, Population, Softmax, Source, StepError, Weights};
+use pg_core::sharing::Sharing;
+use pg_core::{Network, Widest};
 
 /// Gradients that a thread has room for beside the sum: those of a pair.
 const BUFFERS: usize = 2;
@@ -42,17 +41,18 @@ pub(super) struct Parallel<N> {
 }
 
 impl<N: Network> Parallel<N> {
-    pub(super) fn new(task: Task, threads: usize) -> Result<Self, ThreadPoolBuildError> {
-        Ok(Self {
+    pub(super) fn new(task: Task, crew: Crew) -> Self {
+        let threads = crew.threads();
+        Self {
             task,
-            crew: Crew::new(threads)?,
+            crew,
             scales: Memory::zeros(N::FILTERS),
             partial: Memory::zeros(N::PARAMS),
             buffers: (0..BUFFERS * threads).map(|_| Memory::zeros(N::PARAMS)).collect(),
             workers: (0..threads).map(|_| Worker::new::<N>(&task)).collect(),
             serial: None,
             network: PhantomData,
-        })
+        }
     }
 
     /// Runs everybody over their samples, and adds their weighted gradients (without `adds`: the first is written) to `gradient`; without
@@ -114,7 +114,7 @@ impl<N: Network> Parallel<N> {
             return self.finish(Estimate { loss, skipped: 0 }, gradient, |_| {});
         }
         if population.noise.rho != 0.0 {
-            population.noise.scales::<N, Widest>(parameters, &mut self.scales);
+            population.noise.scales_shared::<N, Widest>(Sharing::with(&self.crew), parameters, &mut self.scales);
         }
         let mut weights = Weights::ONE;
         if let Combine::Softmax { tau } = population.combine {
@@ -174,7 +174,7 @@ impl<N: Network> Engine for Parallel<N> {
         match self.all(&population, step, parameters, source, gradient) {
             Err(StepError::NonFiniteLoss) if population.members > 1 => {
                 let task = self.task;
-                self.serial.get_or_insert_with(|| Serial::new(task)).gradient(step, parameters, source, gradient)
+                self.serial.get_or_insert_with(|| Serial::new(task, Crew::default())).gradient(step, parameters, source, gradient)
             }
             result => result,
         }
