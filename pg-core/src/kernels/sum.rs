@@ -130,10 +130,13 @@ pub(crate) fn add_members<F: Form>(pass: &Pass, sum: F::Value, gradient: &mut f3
 /// `g[o] += Σ dy[o]`, over places and samples.
 pub(crate) fn bias_gradient<F: Form>(pass: &Pass, places: usize, dy: &[f32], biases: &mut [f32]) {
     let channel = places * pass.columns * F::COLUMN;
-    pass.sharing.pieces(biases, 1, channel, |first, biases| {
-        for (bias, row) in biases.iter_mut().zip(dy.chunks_exact(channel).skip(first)) {
-            let total = sum::<F>(pass, places, |offset| F::Value::load(&row[offset..]));
-            add_members::<F>(pass, total, bias);
-        }
-    });
+    pass.sharing.pieces(biases, 1, channel, |first, biases| bias_rows::<F>(pass, places, &dy[first * channel..], biases));
+}
+
+/// The same by one thread.
+pub(crate) fn bias_rows<F: Form>(pass: &Pass, places: usize, dy: &[f32], biases: &mut [f32]) {
+    for (bias, row) in biases.iter_mut().zip(dy.chunks_exact(places * pass.columns * F::COLUMN)) {
+        let total = sum::<F>(pass, places, |offset| F::Value::load(&row[offset..]));
+        add_members::<F>(pass, total, bias);
+    }
 }

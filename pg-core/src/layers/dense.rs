@@ -8,7 +8,7 @@ use crate::kernels::product::{
     Added, AddedMembers, AddedTail, Biased, Contiguous, Continued, Rows, Size, Strided, Tail, Transposed, Written, product,
 };
 use crate::kernels::scalar;
-use crate::kernels::sum::bias_gradient;
+use crate::kernels::sum::{bias_gradient, bias_rows};
 use crate::kernels::transpose::transpose;
 use crate::lane::Lane;
 use crate::layers::{Activation, Buffers, Layer, Part, Pass, Segment, SegmentKind};
@@ -160,13 +160,14 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
     let (weights, biases) = gradient.split_at_mut(inputs * outputs);
     let stride = pass.columns * F::COLUMN;
     let adds = pass.adds;
-    bias_gradient::<F>(pass, 1, dy, biases);
     let lanes = F::Value::LANES;
     // With members in lanes dy is read as vectors of members, else as scalars, sample by sample: both are what a weight of the
     // form is.
     let left = |row| Rows::<F> { data: &dy[row * stride..], stride, form: PhantomData };
+    let to = [weights, &mut biases[..outputs], &mut []];
     if F::WEIGHT > 1 {
-        pass.sharing.pieces(weights, inputs, pass.samples * lanes, |row, weights| {
+        pass.sharing.pieces_of_three(to, [inputs, 1, 0], pass.samples * lanes, |row, [weights, biases, _]| {
+            bias_rows::<F>(pass, 1, &dy[row * stride..], biases);
             let size = Size { rows: weights.len() / inputs, depth: pass.samples, columns: inputs };
             let sums = &mut AddedMembers { to: weights, stride: inputs, members: pass.members, adds };
             product(size, &left(row), &Strided { data: x, stride }, sums);
@@ -182,7 +183,8 @@ fn weight_gradient<F: Form>(pass: &Pass, inputs: usize, outputs: usize, x: &[f32
             &*scratch
         }
     };
-    pass.sharing.pieces(weights, inputs, pass.samples, |row, weights| {
+    pass.sharing.pieces_of_three(to, [inputs, 1, 0], pass.samples, |row, [weights, biases, _]| {
+        bias_rows::<F>(pass, 1, &dy[row * stride..], biases);
         let size = Size { rows: weights.len() / inputs, depth: pass.samples, columns: 1 };
         let whole = Size { columns: inputs / lanes, ..size };
         product(whole, &left(row), &Contiguous { data: rows, stride: inputs }, &mut Added { to: weights, stride: inputs, adds });

@@ -8,7 +8,6 @@ use crate::loss::{Loss, MAX_LANES};
 use crate::network::Network;
 use crate::perturbation::mirror_shared;
 use crate::perturbation::rank_one::{Factors, spread};
-use crate::sharing::{LINE, MOVE};
 
 use super::batch::{Batch, Source};
 use super::combine::{Combine, Softmax, Weights};
@@ -61,9 +60,10 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
 
     /// Writes the gradient of the step.
     pub(super) fn gradient(&mut self, gradient: &mut [f32]) -> Result<Estimate, StepError> {
+        let sharing = self.workspace.sharing;
         if self.population.members == 0 {
             let loss = self.central(&Weights::ONE, false, gradient)?;
-            return Ok(Estimate { loss, skipped: 0 });
+            return Estimate { loss, skipped: 0 }.finish(sharing, gradient, |_| {});
         }
         let (weights, all_are_finite) = match self.population.combine {
             Combine::Softmax { tau } => self.survey(tau)?,
@@ -79,13 +79,15 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
         }
         let Sums { loss, skipped, unseen } = sums?;
         let mean = self.population.mean(self.samples, skipped, unseen);
-        let lambda = self.population.lambda();
-        let scale = |_, piece: &mut [f32]| self.population.scale_sum::<F::Value>(mean, piece);
-        self.workspace.sharing.pieces(gradient, LINE, MOVE, scale);
-        if lambda > 0.0 {
-            self.central(&Weights::fixed(lambda), true, gradient)?;
+        let population = self.population;
+        let scale = |piece: &mut [f32]| population.scale_sum::<F::Value>(mean, piece);
+        let estimate = Estimate { loss: loss * mean, skipped };
+        if population.lambda() == 0.0 {
+            return estimate.finish(sharing, gradient, scale);
         }
-        Ok(Estimate { loss: loss * mean, skipped })
+        scale(gradient);
+        self.central(&Weights::fixed(population.lambda()), true, gradient)?;
+        estimate.finish(sharing, gradient, |_| {})
     }
 
     /// Adds the gradients of all members, in order; with `care` those of the pairs whose losses are all finite, else it ends at a loss that is

@@ -47,7 +47,7 @@ use crate::loss::Loss;
 use crate::network::Network;
 use crate::noise::{Purpose, Stream};
 use crate::perturbation::Noise;
-use crate::sharing::{LINE, MOVE};
+use crate::sharing::{LINE, MOVE, Sharing};
 use members::Members;
 
 /// The population and its noise.
@@ -76,14 +76,26 @@ pub struct Estimate {
     pub skipped: u32,
 }
 
+/// Numbers that are finished while the first cache holds them.
+const PIECE: usize = 1024;
+
 impl Estimate {
-    /// The estimate, if its gradient is finite.
+    /// Does what is left to do to each number of the gradient, and gives the estimate if they are all finite then.
     ///
     /// # Errors
     /// [`StepError::NonFiniteGradient`].
-    pub fn of(self, gradient: &[f32]) -> Result<Self, StepError> {
-        // Without a short circuit, for the sake of the lanes.
-        if gradient.iter().fold(true, |finite, g| finite & g.is_finite()) { Ok(self) } else { Err(StepError::NonFiniteGradient) }
+    pub fn finish(self, sharing: Sharing, gradient: &mut [f32], work: impl Fn(&mut [f32]) + Sync) -> Result<Self, StepError> {
+        let finite = AtomicBool::new(true);
+        sharing.pieces(gradient, LINE, MOVE, |_, gradient| {
+            for piece in gradient.chunks_mut(PIECE) {
+                work(piece);
+                // Without a short circuit, for the sake of the lanes.
+                if !piece.iter().fold(true, |finite, g| finite & g.is_finite()) {
+                    finite.store(false, Ordering::Relaxed);
+                }
+            }
+        });
+        if finite.into_inner() { Ok(self) } else { Err(StepError::NonFiniteGradient) }
     }
 }
 
@@ -274,16 +286,7 @@ impl Population {
         if self.members > 0 && self.noise.rho != 0.0 {
             self.noise.scales_shared::<N, F::Value>(workspace.sharing, parameters, scales);
         }
-        let sharing = workspace.sharing;
-        let mut members = Members::<N, F>::new(self, loss, (seed, step), parameters, source, scales, weights, workspace);
-        let estimate = members.gradient(gradient)?;
-        let finite = AtomicBool::new(true);
-        sharing.pieces(gradient, LINE, MOVE, |_, piece| {
-            if estimate.of(piece).is_err() {
-                finite.store(false, Ordering::Relaxed);
-            }
-        });
-        if finite.into_inner() { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
+        Members::<N, F>::new(self, loss, (seed, step), parameters, source, scales, weights, workspace).gradient(gradient)
     }
 }
 

@@ -9,7 +9,7 @@ mod serial;
 
 use pg_core::Network;
 use pg_core::loss::Loss;
-use pg_core::population::{BatchMode, Estimate, Population, Source, StepError};
+use pg_core::population::{BatchMode, Estimate, Population, Source, StepError, shard};
 
 pub use self::crew::Crew;
 use self::parallel::Parallel;
@@ -58,7 +58,7 @@ pub struct Task {
     pub threads: usize,
 }
 
-/// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings.
+/// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings; in a pass, that of its layers' rows.
 const WORTH_THREADS: f64 = 10e6;
 
 /// Passes are divided among threads only if no more than one in so many is missing for all to have as many.
@@ -71,8 +71,12 @@ impl Task {
     /// Floating-point operations of a step, two for each multiply-add, and its noise.
     fn flops<N: Network>(&self) -> f64 {
         let draws = self.population.members.div_ceil(self.population.unit());
-        let passes = 2.0 * N::TRAINING_MACS as f64 * self.batch as f64 * f64::from(self.population.passes());
-        passes + NOISE * N::PARAMS as f64 * f64::from(draws)
+        self.pass_flops::<N>(self.batch) * f64::from(self.population.passes()) + NOISE * N::PARAMS as f64 * f64::from(draws)
+    }
+
+    /// Those of a pass over so many samples.
+    fn pass_flops<N: Network>(&self, samples: usize) -> f64 {
+        2.0 * N::TRAINING_MACS as f64 * samples as f64
     }
 
     /// The number of threads to use.
@@ -84,14 +88,18 @@ impl Task {
         }
     }
 
-    /// Whether so many threads had better take a pass each, or share the rows of every pass. Shared rows cost a hand-over for every layer. Passes
-    /// side by side leave threads idle where they do not divide evenly; and one for each thread do not pay where every parameter is used about
-    /// once for a sample: then most of a pass goes to parameters and gradients, which stay in the cache of one thread when it keeps to its rows.
-    fn divides_passes<N: Network>(&self, threads: usize) -> bool {
+    /// Whether so many threads had better share the rows of every pass than take a pass each. Shared rows cost hand-overs in every layer, so a pass must be
+    /// worth them. Passes side by side leave threads idle where they do not divide evenly; and one for each thread does not pay where every
+    /// parameter is used about once for a sample: then most of a pass goes to parameters and gradients, which stay in the cache of one thread
+    /// when it keeps to its rows.
+    fn shares_rows<N: Network>(&self, threads: usize) -> bool {
         let passes = self.passes::<N>();
         let idle = passes.next_multiple_of(threads) - passes;
-        let side_by_side = self.population.is_side_by_side::<N>();
-        !side_by_side && IDLE * idle <= passes && (passes > threads || N::MACS > 2 * N::PARAMS)
+        let lone = passes <= threads && N::MACS <= 2 * N::PARAMS;
+        let parts = if self.population.batch == BatchMode::Split { self.population.members.max(1) as usize } else { 1 };
+        let samples = self.batch.div_ceil(parts);
+        let is_large = self.pass_flops::<N>(shard::<N>(samples)) >= WORTH_THREADS;
+        is_large && (IDLE * idle > passes || lone || self.population.is_side_by_side::<N>())
     }
 
     /// Passes of one network over one shard in a step.
@@ -103,13 +111,17 @@ impl Task {
 
     /// The engine for network `N`.
     pub fn engine<N: Network>(self) -> Box<dyn Engine> {
+        let wanted = self.threads::<N>();
+        let rows = self.shares_rows::<N>(wanted);
+        let most = match self.population.is_side_by_side::<N>() {
+            _ if rows => usize::MAX,
+            // All members are in one pass, shard after shard.
+            true => 1,
+            false => self.passes::<N>(),
+        };
         // Where the system grants no threads the work is done by this one.
-        let crew = Crew::new(self.threads::<N>()).unwrap_or_default();
-        if crew.threads() > 1 && self.divides_passes::<N>(crew.threads()) {
-            Box::new(Parallel::<N>::new(self, crew))
-        } else {
-            Box::new(Serial::<N>::new(self, crew))
-        }
+        let crew = Crew::new(wanted.min(most)).unwrap_or_default();
+        if rows || crew.threads() == 1 { Box::new(Serial::<N>::new(self, crew)) } else { Box::new(Parallel::<N>::new(self, crew)) }
     }
 }
 
@@ -263,15 +275,16 @@ mod tests {
     }
 
     #[test]
-    fn passes_are_divided_where_they_are_many_or_large_and_shared_where_they_would_leave_threads_idle() {
+    fn rows_are_shared_where_passes_are_large_and_would_leave_threads_idle() {
         use pg_core::zoo::{Lenet28, Mlp784x128x10};
-        fn divides<N: Network>(members: u32, batch: usize, threads: usize) -> bool {
+        fn shares<N: Network>(members: u32, batch: usize, threads: usize) -> bool {
             let (population, loss) = (Population::new(members, 0.3), Loss::MeanSquaredError);
-            Task { population, steps: 1, loss, seed: 1, batch, threads }.divides_passes::<N>(threads)
+            Task { population, steps: 1, loss, seed: 1, batch, threads }.shares_rows::<N>(threads)
         }
-        assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| divides::<Mlp784x128x10>(k, 64, 2)), [false, false, false, false, true, false, true]);
-        assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| divides::<Lenet28>(k, 64, 2)), [false, false, true, false, true, false, true]);
-        assert!(divides::<Mlp784x128x10>(0, 256, 2) && divides::<Mlp784x128x10>(101, 64, 2) && !divides::<Mlp784x128x10>(4, 64, 8));
+        assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| shares::<Mlp784x128x10>(k, 64, 2)), [true, true, true, true, false, true, false]);
+        assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| shares::<Lenet28>(k, 64, 2)), [true, true, false, true, false, true, false]);
+        assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| shares::<Mlp64x32x10>(k, 64, 2)), [false; 7]);
+        assert!(!shares::<Mlp784x128x10>(0, 256, 2) && !shares::<Mlp784x128x10>(101, 64, 2) && shares::<Mlp784x128x10>(4, 64, 8));
     }
 
     #[test]

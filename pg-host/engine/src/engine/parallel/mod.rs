@@ -111,7 +111,7 @@ impl<N: Network> Parallel<N> {
             self.run(Who::Central, population, step, parameters, source, one, false, gradient, &mut |sum, samples| {
                 loss = sum / samples as f32
             })?;
-            return self.finish(Estimate { loss, skipped: 0 }, gradient, |_| {});
+            return Estimate { loss, skipped: 0 }.finish(Sharing::with(&self.crew), gradient, |_| {});
         }
         if population.noise.rho != 0.0 {
             population.noise.scales_shared::<N, Widest>(Sharing::with(&self.crew), parameters, &mut self.scales);
@@ -130,21 +130,12 @@ impl<N: Network> Parallel<N> {
         let scale = |piece: &mut [f32]| population.scale_sum::<Widest>(mean, piece);
         let estimate = Estimate { loss: total * mean, skipped: 0 };
         if population.lambda() == 0.0 {
-            return self.finish(estimate, gradient, scale);
+            return estimate.finish(Sharing::with(&self.crew), gradient, scale);
         }
         scale(gradient);
         let weight = Weights::fixed(population.lambda());
         self.run(Who::Central, population, step, parameters, source, Some(&weight), true, gradient, &mut |_, _| {})?;
-        self.finish(estimate, gradient, |_| {})
-    }
-
-    /// Does what is left to do to each number of the gradient, and gives the estimate if they are finite then.
-    fn finish(&self, estimate: Estimate, gradient: &mut [f32], work: impl Fn(&mut [f32]) + Sync) -> Result<Estimate, StepError> {
-        let finite = self.crew.every(gradient.chunks_mut(self.crew.share(gradient.len())), |piece| {
-            work(piece);
-            estimate.of(piece).is_ok()
-        });
-        if finite { Ok(estimate) } else { Err(StepError::NonFiniteGradient) }
+        estimate.finish(Sharing::with(&self.crew), gradient, |_| {})
     }
 }
 
