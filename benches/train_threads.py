@@ -1,6 +1,6 @@
 """Whole runs of `train` with one thread and with two, in turn: passes a second, the median and the best, and their ratios.
 
-    python3 benches/train_threads.py target/release/pg-host [RUNS]
+    python3 benches/train_threads.py target/release/pg-host [RUNS [NET [SAMPLES]]]
 
 Needs Fashion-MNIST (Debian's dataset-fashion-mnist, or PG_DATA). Nothing else should run on the machine.
 """
@@ -11,8 +11,8 @@ import subprocess
 import sys
 import tempfile
 
-program, runs = sys.argv[1], int(sys.argv[2]) if len(sys.argv) > 2 else 10
-OPTIONS = "train --data fashion-mnist --net mlp-784-128-10 --batch 64 --epochs 1 --json".split()
+program, runs, net, samples = (sys.argv[1:] + ["10", "mlp-784-128-10", "60000"][len(sys.argv) - 2 :])[:4]
+OPTIONS = f"train --data fashion-mnist --net {net} --train-samples {samples} --batch 64 --epochs 2 --json".split()
 
 
 def passes(members, threads, out):
@@ -23,8 +23,8 @@ def passes(members, threads, out):
 
 with tempfile.TemporaryDirectory() as directory:
     print("  K  thousand passes/s: 1 thread, 2 threads  ratio of medians  of the best")
-    for members in (2, 4, 8):
-        pairs = [[passes(members, threads, directory + "/model.pg") for threads in (1, 2)] for _ in range(runs)]
+    for members in (0, 1, 2, 3, 4, 8):
+        pairs = [[passes(members, threads, directory + "/model.pg") for threads in (1, 2)] for _ in range(int(runs))]
         one, two = zip(*pairs)
         medians = statistics.median(one), statistics.median(two)
         ratios = medians[1] / medians[0], max(two) / max(one)
