@@ -4,7 +4,7 @@
 //! allocator: callers lend the memory, whose sizes are constants of the network. ARCHITECTURE.md in the repository draws
 //! the whole.
 //!
-//! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`layers`], [`network`], [`loss`],
+//! The modules, in the order in which to read them: [`shape`], [`lane`], [`form`], [`sharing`], [`layers`], [`network`], [`loss`],
 //! [`noise`], [`population`], [`optimiser`], [`schedule`], [`initialise`], [`normalisation`], [`floats`], [`model_file`], [`zoo`];
 //! [`tuner`], [`link`] and [`store`] serve a device that learns after deployment, [`learner`] is that device, and [`classifier`] one
 //! with too little memory to learn.

@@ -19,10 +19,9 @@ pub type Slices<'a> = [&'a mut [f32]; 3];
 
 /// Cuts the first `count` units off slices.
 pub fn cut<'a>(from: &mut Slices<'a>, units: [usize; 3], count: usize) -> Slices<'a> {
-    let mut lengths = units.into_iter();
-    from.each_mut().map(|slice| {
-        let length = lengths.next().unwrap_or_default() * count;
-        slice.split_off_mut(..length.min(slice.len())).unwrap_or_default()
+    core::array::from_fn(|i| {
+        let length = (units[i] * count).min(from[i].len());
+        from[i].split_off_mut(..length).unwrap_or_default()
     })
 }
 
@@ -50,21 +49,22 @@ impl<'a> Sharing<'a> {
         cfg!(target_os = "none") || self.0.is_none()
     }
 
-    /// As [`Share::share`] with one slice; each of its numbers takes as long as `cost` multiply-adds.
+    /// As [`Share::share`] with one slice; each of its numbers takes as long as `cost` multiply-adds. Of nothing nothing is done.
     #[inline(always)]
     pub(crate) fn pieces(self, to: &mut [f32], unit: usize, cost: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
-        if self.is_alone() {
+        if self.is_alone() && !to.is_empty() {
             return work(0, to);
         }
         self.pieces_of_three([to, &mut [], &mut []], [unit, 0, 0], cost, |first, [piece, ..]| work(first, piece));
     }
 
-    /// As [`Share::share`]; each number of the first slice takes as long as `cost` multiply-adds.
+    /// The same with three slices; each number of the first takes as long as `cost` multiply-adds.
     #[inline(always)]
     pub(crate) fn pieces_of_three(self, to: Slices, units: [usize; 3], cost: usize, work: impl Fn(usize, Slices) + Sync) {
-        let cost = cost * to[0].len();
+        let length = to[0].len();
         match self.0 {
-            Some(others) if cfg!(not(target_os = "none")) => others.share(to, units, cost, &work),
+            _ if length == 0 => {}
+            Some(others) if !self.is_alone() => others.share(to, units, length.saturating_mul(cost), &work),
             _ => work(0, to),
         }
     }

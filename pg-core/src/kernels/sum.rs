@@ -130,7 +130,8 @@ pub(crate) fn add_members<F: Form>(pass: &Pass, sum: F::Value, gradient: &mut f3
 /// `g[o] += Σ dy[o]`, over places and samples.
 pub(crate) fn bias_gradient<F: Form>(pass: &Pass, places: usize, dy: &[f32], biases: &mut [f32]) {
     let channel = places * pass.columns * F::COLUMN;
-    pass.sharing.pieces(biases, 1, channel, |first, biases| bias_rows::<F>(pass, places, &dy[first * channel..], biases));
+    let count = biases.len().min(dy.len() / channel);
+    pass.sharing.pieces(&mut biases[..count], 1, channel, |first, biases| bias_rows::<F>(pass, places, &dy[first * channel..], biases));
 }
 
 /// The same by one thread.

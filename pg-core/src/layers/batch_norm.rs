@@ -198,7 +198,7 @@ fn forward<F: Form>(sizes: &Sizes, parameters: &[f32], x: &[f32], tape: &mut [f3
         let notes = means.chunks_exact_mut(element).zip(variances.chunks_exact_mut(element));
         for (c, ((x, y), (mean_note, variance_note))) in (first..).zip(rows.zip(notes)) {
             let weight = |kind: usize| F::weight(parameters, kind * channels + c);
-            let statistics = if pass.mode == Mode::Infer || matches!(pass.mode, Mode::Tune(_)) {
+            let statistics = if matches!(pass.mode, Mode::Infer | Mode::Tune(_)) {
                 Statistics { mean: weight(2), variance: weight(3) }
             } else {
                 let total = sum::<F>(pass, places, |offset| kept::<F>(pass, occupied, offset, F::Value::load(&x[offset..])));

@@ -181,7 +181,7 @@ pub struct Pass<'a> {
     pub input_rows: Option<&'a [f32]>,
     /// The rank-1 noise of members that run on the central parameters, from the layer's on.
     pub factors: Option<Factors<'a>>,
-    /// Threads for the larger of the layer's products.
+    /// Threads for the larger parts of the layer's work.
     pub sharing: Sharing<'a>,
 }
 

@@ -93,6 +93,9 @@ impl Noise {
             let (rows, length) = rows(&segment);
             let scale_of = next;
             next += if is_weight { rows } else { 0 };
+            if range.start >= offset + rows * length || range.end <= offset {
+                return;
+            }
             let still = self.rho == 0.0 || !self.targets.take(kind, layer);
             for row in 0..rows {
                 let start = offset + row * length;

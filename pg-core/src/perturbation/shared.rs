@@ -14,6 +14,9 @@ const DRAW: usize = 30;
 impl Noise {
     /// [`Noise::scales`].
     pub fn scales_shared<N: Network, L: Lane>(&self, sharing: Sharing, parameters: &[f32], scales: &mut [f32]) {
+        if sharing.is_alone() {
+            return self.scales::<N, L>(parameters, scales);
+        }
         let mut rest = scales;
         N::segments(&mut |segment| {
             if segment.kind == SegmentKind::Weight {

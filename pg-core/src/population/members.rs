@@ -8,6 +8,7 @@ use crate::loss::{Loss, MAX_LANES};
 use crate::network::Network;
 use crate::perturbation::mirror_shared;
 use crate::perturbation::rank_one::{Factors, spread};
+use crate::sharing::{LINE, MOVE};
 
 use super::batch::{Batch, Source};
 use super::combine::{Combine, Softmax, Weights};
@@ -85,7 +86,7 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
         if population.lambda() == 0.0 {
             return estimate.finish(sharing, gradient, scale);
         }
-        scale(gradient);
+        sharing.pieces(gradient, LINE, MOVE, |_, piece| scale(piece));
         self.central(&Weights::fixed(population.lambda()), true, gradient)?;
         estimate.finish(sharing, gradient, |_| {})
     }
@@ -268,7 +269,7 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
         if noise.is_factored::<N>() {
             noise.factors::<N, F::Value>(&stream, scales, second, 1, self.weights);
         } else if second {
-            mirror_shared::<F::Value>(sharing, parameters, self.weights);
+            mirror_shared::<F::Value>(sharing, parameters, &mut self.weights[..N::PARAMS]);
         } else {
             noise.perturb_shared::<N, F::Value>(sharing, &stream, parameters, scales, self.weights);
         }

@@ -20,8 +20,7 @@ use super::{SHARD, StepError};
 /// # Panics
 /// When the workspace was made for fewer samples.
 pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], samples: usize, workspace: &'a mut Workspace) -> &'a [f32] {
-    let pass = Pass { sharing: workspace.sharing, ..Pass::infer(samples, F::columns(samples)) };
-    run::<N, F>(&pass, parameters, inputs, workspace)
+    run::<N, F>(&Pass::infer(samples, F::columns(samples)), parameters, inputs, workspace)
 }
 
 /// A forward pass; returns the outputs.

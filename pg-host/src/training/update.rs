@@ -39,7 +39,7 @@ impl Update {
         let length = gradient.len();
         assert!(values.parameters.len() == length && values.snapshot.len() == length, "a gradient of these parameters");
         assert!(values.slots.iter().all(|slot| slot.is_empty() || slot.len() == length), "a state of these parameters");
-        let share = crew.share(length);
+        let share = crew.piece(length);
         crew.every(pieces(values, share).enumerate(), |(index, values)| {
             let firsts = (index * share..).step_by(PIECE);
             firsts.zip(pieces(values, PIECE)).fold(true, |finite, (first, piece)| finite & self.piece(rate, number, gradient, first, piece))

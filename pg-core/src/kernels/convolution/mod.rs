@@ -14,7 +14,7 @@
 //!    to a row, with zeros beyond the border, which is a dense layer's input for all output channels ([`Lane::multiply_add_rows`](crate::Lane::multiply_add_rows)). The order of
 //!    the terms is the same;
 //! 6. noise of rank 1, `a[o]·t[c][t]` on every weight ([`rank_one`](crate::perturbation::rank_one)), is one more output channel with the window t.
-//!    Forward, `u = t ⋆ x` waits where the group's first output will lie, and is the last term of every sum, `a[o]·u[p]`: the tile that writes
+//!    Forward, `u = t ⋆ x` waits where the first output will lie (of a group, or of the channels of it that a thread takes), and is the last term of every sum, `a[o]·u[p]`: the tile that writes
 //!    over it comes last. Back, `v[p] = Σ_o a[o]·dy[o][p]` takes the place of the first channel of dy, which nobody needs any more, and its terms
 //!    `t[c][t]·v[p]` go on where those of the weights have ended. Neither takes memory.
 
@@ -88,14 +88,12 @@ impl Convolution {
                 }
                 continue;
             }
-            let rows = &mut y[..outputs * plane.outputs() * place];
-            pass.sharing.pieces(rows, plane.outputs() * place, self.fan_in(), |row, y| {
+            pass.sharing.pieces(&mut y[..outputs * plane.outputs() * place], plane.outputs() * place, self.fan_in(), |row, y| {
                 let (weights, biases) = (&weights[row * self.fan_in() * F::WEIGHT..], &biases[row * F::WEIGHT..]);
                 let rows = y.len() / (plane.outputs() * place);
                 for oy in 0..plane.y.output {
                     for_runs(plane.x.output, plane.x.inside(), |first, places| {
-                        let xs = plane.x.taps(first);
-                        let ys = plane.y.taps(oy);
+                        let (xs, ys) = (plane.x.taps(first), plane.y.taps(oy));
                         let seen = plane.y.seen(oy, ys.start) * plane.x.input + plane.x.seen(first, xs.start);
                         let terms = Terms {
                             a: (weights, ys.start * taps + xs.start),

@@ -4,6 +4,7 @@
 //! What they do is nothing to it.
 
 use std::hint::spin_loop;
+use std::iter;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::yield_now;
@@ -49,7 +50,7 @@ impl Crew {
     }
 
     /// The length of the pieces in which `len` numbers are shared out: whole cache lines, no more pieces than threads.
-    pub fn share(&self, len: usize) -> usize {
+    pub fn piece(&self, len: usize) -> usize {
         len.div_ceil(self.threads()).next_multiple_of(16).max(1)
     }
 
@@ -61,16 +62,23 @@ impl Crew {
         };
         let mut parts = parts.into_iter();
         let Some(first) = parts.next() else { return };
+        let Some(second) = parts.next() else { return work(first) };
+        let mut parts = iter::once(second).chain(parts);
         let call = calls.load(Ordering::Relaxed) + 1;
         let (work, ended) = (&work, &AtomicUsize::new(0));
         pool.in_place_scope(|scope| {
             let mut others = 0;
-            for part in parts {
+            loop {
+                // Who has no part looks for the next call as the others do.
+                let part = parts.next();
+                if part.is_none() && others + 1 >= self.threads() {
+                    break;
+                }
                 others += 1;
                 scope.spawn(move |_| {
                     // Ends last, so that little is left to wait for when it has.
                     let _end = End(ended);
-                    work(part);
+                    part.into_iter().for_each(work);
                     let calls = Arc::clone(calls);
                     rayon::spawn(move || look(|| calls.load(Ordering::Acquire) > call));
                 });
@@ -99,8 +107,8 @@ impl Share for Crew {
         if self.0.is_none() || cost < WORTH {
             return work(0, to);
         }
-        let all = to[0].len().div_ceil(units[0].max(1));
-        let count = all.div_ceil(self.threads()).max(1);
+        let all = to[0].len().div_ceil(units[0]);
+        let count = all.div_ceil(self.threads());
         let mut rest = to;
         let pieces = (0..all).step_by(count).map(|first| (first, cut(&mut rest, units, count)));
         self.all(pieces, |(first, pieces)| work(first, pieces));
@@ -154,11 +162,29 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_no_more_than_threads_and_cover_all() {
+    fn pieces_are_no_more_than_threads_and_cover_all() {
         let crew = Crew::new(3).unwrap();
         for len in [0, 1, 16, 47, 48, 49, 1000] {
-            let share = crew.share(len);
-            assert!(len.div_ceil(share) <= 3 && share.is_multiple_of(16) || len == 0, "{len}");
+            let piece = crew.piece(len);
+            assert!(len.div_ceil(piece) <= 3 && piece.is_multiple_of(16) || len == 0, "{len}");
+        }
+    }
+
+    #[test]
+    fn work_that_is_shared_is_done_on_every_unit_once() {
+        for threads in [1, 2, 3, 8] {
+            let crew = Crew::new(threads).unwrap();
+            for (all, unit) in [(1, 1), (1, 7), (5, 3), (64, 16), (100, 1)] {
+                for cost in [0, WORTH] {
+                    // The last unit of the first slice is shorter.
+                    let (mut first, mut second) = (vec![0.0; all * unit - unit / 2], vec![0.0; 2 * all]);
+                    crew.share([&mut first, &mut second, &mut []], [unit, 2, 0], cost, &|number, [first, second, _]| {
+                        first.iter_mut().enumerate().for_each(|(i, x)| *x += (number * unit + i) as f32);
+                        second.iter_mut().enumerate().for_each(|(i, x)| *x += (2 * number + i) as f32);
+                    });
+                    assert!(first.iter().chain(&second[..2 * all]).zip((0..first.len()).chain(0..2 * all)).all(|(&x, i)| x == i as f32));
+                }
+            }
         }
     }
 

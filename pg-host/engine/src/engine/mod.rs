@@ -13,6 +13,7 @@ use pg_core::population::{BatchMode, Estimate, Population, Source, StepError, sh
 
 pub use self::crew::Crew;
 use self::parallel::Parallel;
+use self::parallel::jobs::Load;
 use self::serial::Serial;
 
 /// Computes the gradient of a step.
@@ -61,8 +62,8 @@ pub struct Task {
 /// Below this many floating-point operations in a step the hand-over to other threads costs more than it brings; in a pass, that of its layers' rows.
 const WORTH_THREADS: f64 = 10e6;
 
-/// Passes are divided among threads only if no more than one in so many is missing for all to have as many.
-const IDLE: usize = 9;
+/// Threads take whole passes only if they work for this part of the time at least; those that share rows do so for about as much.
+const BUSY: f64 = 0.9;
 
 /// A number of noise takes about as long as this many floating-point operations of a product.
 const NOISE: f64 = 80.0;
@@ -93,20 +94,18 @@ impl Task {
     /// parameter is used about once for a sample: then most of a pass goes to parameters and gradients, which stay in the cache of one thread
     /// when it keeps to its rows.
     fn shares_rows<N: Network>(&self, threads: usize) -> bool {
-        let passes = self.passes::<N>();
-        let idle = passes.next_multiple_of(threads) - passes;
+        let Load { passes, busy } = self.load::<N>(threads);
+        let in_one = self.population.is_side_by_side::<N>();
+        let parts = if self.population.batch == BatchMode::Split && !in_one { self.population.members.max(1) as usize } else { 1 };
+        let is_large = self.pass_flops::<N>(shard::<N>(self.batch.div_ceil(parts))) >= WORTH_THREADS;
         let lone = passes <= threads && N::MACS <= 2 * N::PARAMS;
-        let parts = if self.population.batch == BatchMode::Split { self.population.members.max(1) as usize } else { 1 };
-        let samples = self.batch.div_ceil(parts);
-        let is_large = self.pass_flops::<N>(shard::<N>(samples)) >= WORTH_THREADS;
-        is_large && (IDLE * idle > passes || lone || self.population.is_side_by_side::<N>())
+        is_large && (in_one || lone || busy < BUSY)
     }
 
-    /// Passes of one network over one shard in a step.
-    fn passes<N: Network>(&self) -> usize {
+    fn load<N: Network>(&self, threads: usize) -> Load {
         let Population { members, batch, .. } = self.population;
         let samples = self.batch * if batch == BatchMode::Fresh { members.max(1) as usize } else { 1 };
-        parallel::jobs::passes::<N>(&self.population, samples)
+        Load::of::<N>(&self.population, samples, threads)
     }
 
     /// The engine for network `N`.
@@ -117,7 +116,7 @@ impl Task {
             _ if rows => usize::MAX,
             // All members are in one pass, shard after shard.
             true => 1,
-            false => self.passes::<N>(),
+            false => self.load::<N>(wanted).passes,
         };
         // Where the system grants no threads the work is done by this one.
         let crew = Crew::new(wanted.min(most)).unwrap_or_default();
@@ -250,11 +249,11 @@ mod tests {
         }
     }
 
-    /// Large enough for threads to share every layer's products, its noise and what goes channel by channel.
+    /// Large enough for threads to share products, convolutions, batch norms, pools and noise.
     #[test]
     fn threads_that_share_every_pass_give_the_bits_of_one() {
         use pg_core::layers::{BatchNorm, Conv2d, Dense, MaxPool2d, Relu};
-        type Wide = Sequential<Image<1, 20, 20>, (Dense<200>, Relu, Dense<150>, BatchNorm, Relu, Dense<10>)>;
+        type Wide = Sequential<Image<1, 20, 20>, (Dense<600>, Relu, Dense<200>, BatchNorm, Relu, Dense<30>)>;
         type Convolved = Sequential<Image<2, 20, 20>, (Conv2d<7, 3>, BatchNorm, Relu, Conv2d<13, 3>, MaxPool2d<2>, Relu, Dense<10>)>;
         check_sharing::<Wide>();
         check_sharing::<Convolved>();
@@ -285,6 +284,27 @@ mod tests {
         assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| shares::<Lenet28>(k, 64, 2)), [true, true, false, true, false, true, false]);
         assert_eq!([0, 1, 2, 3, 4, 5, 8].map(|k| shares::<Mlp64x32x10>(k, 64, 2)), [false; 7]);
         assert!(!shares::<Mlp784x128x10>(0, 256, 2) && !shares::<Mlp784x128x10>(101, 64, 2) && shares::<Mlp784x128x10>(4, 64, 8));
+        // One shard of 64 samples and one of a single sample.
+        assert!(shares::<Lenet28>(0, 65, 2) && !shares::<Lenet28>(0, 128, 2));
+    }
+
+    #[test]
+    fn rows_are_shared_in_every_batch_mode_and_rule_where_passes_leave_threads_idle() {
+        use pg_core::zoo::Lenet28 as N;
+        let shares =
+            |population| Task { population, steps: 1, loss: Loss::MeanSquaredError, seed: 1, batch: 64, threads: 2 }.shares_rows::<N>(2);
+        let of = |members, batch, combine| Population { batch, combine, ..Population::new(members, 0.3) };
+        let (mean, clean) = (Combine::Mean, Combine::Clean { lambda: 0.5 });
+        assert!(!shares(of(4, BatchMode::Split, mean)) && !shares(of(4, BatchMode::Fresh, mean)));
+        assert!(shares(of(3, BatchMode::Split, mean)) && shares(of(3, BatchMode::Fresh, mean)) && shares(of(0, BatchMode::Split, mean)));
+        // Members first, then the central network alone.
+        assert!(
+            shares(of(3, BatchMode::Shared, clean)) && shares(of(2, BatchMode::Shared, clean)) && !shares(of(20, BatchMode::Shared, clean))
+        );
+        // All members in one pass of all samples.
+        let mut factored = of(16, BatchMode::Split, mean);
+        factored.noise.distribution = Distribution::RankOne;
+        assert!(shares(factored) && !shares(of(16, BatchMode::Split, mean)));
     }
 
     #[test]

@@ -35,6 +35,7 @@ impl<N: Network> Serial<N> {
 
 impl<N: Network> Engine for Serial<N> {
     fn gradient(&mut self, step: u32, parameters: &[f32], source: &mut dyn Source, gradient: &mut [f32]) -> Result<Estimate, StepError> {
+        assert_eq!(gradient.len(), N::PARAMS, "a number for each parameter");
         let Self { task: Task { population, loss, seed, steps, .. }, scales, weights, .. } = self;
         let population = population.at(step, *steps);
         let mut workspace = Workspace::new::<N, Form>(self.task.batch, &mut self.workspace);

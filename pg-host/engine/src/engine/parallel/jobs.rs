@@ -73,14 +73,34 @@ pub(super) fn jobs<N: Network>(who: Who, population: &Population, samples: usize
     jobs
 }
 
-/// Passes of one network over one shard in a step with so many samples.
-pub(in crate::engine) fn passes<N: Network>(population: &Population, samples: usize) -> usize {
-    let passes = |who| {
-        let (members, of) = runners(who, population, samples);
-        members.map(|member| of(member).len()).map(|samples| samples.div_ceil(shard::<N>(samples).max(1))).sum::<usize>()
-    };
-    let clean = population.members == 0 || population.lambda() > 0.0;
-    passes(Who::Members) + if clean { passes(Who::Central) } else { 0 }
+/// How a step keeps threads busy that take its jobs.
+pub(in crate::engine) struct Load {
+    /// Passes of one network over one shard that may run at the same time, at most.
+    pub(in crate::engine) passes: usize,
+    /// The part of the threads' time that they work, of 1.
+    pub(in crate::engine) busy: f64,
+}
+
+impl Load {
+    /// Of a step with so many samples.
+    pub(in crate::engine) fn of<N: Network>(population: &Population, samples: usize, threads: usize) -> Self {
+        let (mut passes, mut work, mut span) = (0, 0, 0);
+        let members = (population.members > 0).then_some(Who::Members);
+        let central = (population.members == 0 || population.lambda() > 0.0).then_some(Who::Central);
+        for who in members.into_iter().chain(central) {
+            let of = |part: &Part| part.samples.len();
+            let all = jobs::<N>(who, population, samples, threads);
+            passes = passes.max(all.iter().flat_map(|job| &job.0).map(|part| of(part).div_ceil(shard::<N>(of(part)).max(1))).sum());
+            // Whoever is free takes the next.
+            let mut ends = vec![0; threads];
+            for job in &all {
+                *ends.iter_mut().min().expect("one thread at least") += job.0.iter().map(of).sum::<usize>();
+            }
+            work += ends.iter().sum::<usize>();
+            span += ends.iter().max().expect("one thread at least");
+        }
+        Self { passes, busy: work as f64 / (span * threads).max(1) as f64 }
+    }
 }
 
 /// Who runs, and over which of the step's samples.

@@ -98,7 +98,7 @@ impl<'a> Sum<'a> {
         if terms.is_empty() {
             return;
         }
-        let share = crew.share(self.gradient.len());
+        let share = crew.piece(self.gradient.len());
         crew.all(self.gradient.chunks_mut(share).enumerate(), |(index, piece)| {
             for &(weight, from, adds) in &terms {
                 join::<Widest>(weight, &from[index * share..][..piece.len()], adds, piece);

@@ -12,15 +12,16 @@ mod worker;
 use std::marker::PhantomData;
 use std::ops::Range;
 
+use pg_core::population::{Combine, Estimate, Population, Softmax, Source, StepError, Weights};
+use pg_core::sharing::Sharing;
+use pg_core::{Network, Widest};
+
 use self::jobs::{Job, Who, jobs};
 use self::line::{Line, Sum};
 use self::worker::{Shared, Worker};
 use super::serial::Serial;
 use super::{Crew, Engine, Task};
 use crate::memory::Memory;
-use pg_core::population::{Combine, Estimate, Population, Softmax, Source, StepError, Weights};
-use pg_core::sharing::Sharing;
-use pg_core::{Network, Widest};
 
 /// Gradients that a thread has room for beside the sum: those of a pair.
 const BUFFERS: usize = 2;
