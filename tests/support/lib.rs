@@ -124,11 +124,12 @@ fn gradient_by<N: Network, F: Form>(
     const GARBAGE: f32 = -1.5e30;
     let mut scales = vec![GARBAGE; N::FILTERS];
     let mut weights = vec![GARBAGE; population.members_len::<N, F>(batch.samples)];
-    let mut memory = vec![GARBAGE; Workspace::len::<N, F>(batch.samples)];
-    let mut workspace = Workspace::new::<N, F>(batch.samples, &mut memory);
-    if let Some(share) = share {
-        workspace = workspace.shared(share);
-    }
+    let threads = if share.is_some() { 3 } else { 1 };
+    let mut memory = vec![GARBAGE; Workspace::len_shared::<N, F>(batch.samples, threads)];
+    let mut workspace = match share {
+        None => Workspace::new::<N, F>(batch.samples, &mut memory),
+        Some(share) => Workspace::shared::<N, F>(batch.samples, threads, share, &mut memory),
+    };
     let mut gradient = vec![GARBAGE; N::PARAMS];
     let estimate =
         population.gradient::<N, F>(loss, SEED, step, parameters, batch, &mut scales, &mut weights, &mut workspace, &mut gradient)?;

@@ -10,18 +10,29 @@
 //!    nothing multiplies the zeros that a stride would leave between outputs;
 //! 4. the weight gradient takes up to nine taps at once: a vector of dy serves them all.
 
-use super::sum::{add_members, bias_gradient, fold_lanes};
+use super::sum::{add_members, bias_rows, fold_lanes};
 use super::window::{Axis, Plane};
 use crate::form::Form;
 use crate::lane::{Lane, PARTIAL};
 use crate::layers::Pass;
 use crate::perturbation::rank_one::Factors;
+use crate::sharing::MOVE;
 
 /// The sizes of a depthwise convolution.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Depthwise {
     pub channels: usize,
     pub plane: Plane,
+}
+
+/// Channels that threads may take at the same time, with scratch of their own.
+struct Parts {
+    /// Of a part.
+    channels: usize,
+    /// How many parts.
+    count: usize,
+    /// `f32`s of scratch of a part.
+    scratch: usize,
 }
 
 /// The larger of two sizes.
@@ -64,6 +75,13 @@ impl Depthwise {
         larger((y.input + 2 * y.padding) * x.stride * dealt(x), spread(y) * spread(x) + row)
     }
 
+    /// The channels in as many parts as there is scratch for.
+    fn parts(&self, place: usize, scratch: &[f32]) -> Parts {
+        let own = self.scratch() * place;
+        let channels = self.channels.div_ceil((scratch.len() / own.max(1)).max(1));
+        Parts { channels, count: self.channels.div_ceil(channels), scratch: own }
+    }
+
     /// The factors of the members' noise for channel `c`.
     fn noise<'a, F: Form>(&self, pass: &Pass<'a>, c: usize) -> Option<Noise<'a>> {
         let columns = pass.columns;
@@ -98,26 +116,33 @@ impl Depthwise {
         let (place, taps) = (pass.columns * F::COLUMN, plane.taps());
         let (weights, biases) = parameters.split_at(self.channels * taps * F::WEIGHT);
         let phase = dealt(&plane.x) * place;
-        scratch[..self.scratch() * place].fill(0.0);
-        let channels = x.chunks_exact(plane.inputs() * place).zip(y.chunks_exact_mut(plane.outputs() * place));
-        for (c, (x, y)) in channels.enumerate() {
-            self.pad(place, x, scratch);
-            let window = Window {
-                weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
-                noise: self.noise::<F>(pass, c),
-                start: F::weight(biases, c),
-                taps: [plane.y.kernel, plane.x.kernel],
-                first: 0,
-                steps: [plane.x.kernel, 1],
-                row: plane.x.stride * phase,
-                phases: plane.x.stride,
-                phase,
-                place,
-            };
-            for (oy, y) in y.chunks_exact_mut(plane.x.output * place).enumerate() {
-                slide::<F>(&window, &scratch[oy * plane.y.stride * window.row..], y);
+        let Parts { channels, count, scratch: own } = self.parts(place, scratch);
+        let channel = plane.outputs() * place;
+        let to = [&mut y[..self.channels * channel], &mut scratch[..count * own], &mut []];
+        pass.sharing.pieces_of_three(to, [channels * channel, own, 0], MOVE + taps, |part, [y, scratch, _]| {
+            let scratch = &mut scratch[..own];
+            scratch.fill(0.0);
+            let first = part * channels;
+            let rows = x.chunks_exact(plane.inputs() * place).skip(first).zip(y.chunks_exact_mut(channel));
+            for (c, (x, y)) in (first..).zip(rows) {
+                self.pad(place, x, scratch);
+                let window = Window {
+                    weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
+                    noise: self.noise::<F>(pass, c),
+                    start: F::weight(biases, c),
+                    taps: [plane.y.kernel, plane.x.kernel],
+                    first: 0,
+                    steps: [plane.x.kernel, 1],
+                    row: plane.x.stride * phase,
+                    phases: plane.x.stride,
+                    phase,
+                    place,
+                };
+                for (oy, y) in y.chunks_exact_mut(plane.x.output * place).enumerate() {
+                    slide::<F>(&window, &scratch[oy * plane.y.stride * window.row..], y);
+                }
             }
-        }
+        });
     }
 
     /// `dx[c][i] = Σ_t w[c][t]·dy[c][p]` over the outputs that see i through t, from the last tap to the first.
@@ -126,43 +151,49 @@ impl Depthwise {
         let Plane { y: axis_y, x: axis_x } = &self.plane;
         let (place, taps, stride) = (pass.columns * F::COLUMN, self.plane.taps(), axis_x.stride);
         let wide = spread(axis_x) * place;
-        let (plane, row) = scratch.split_at_mut(spread(axis_y) * wide);
-        plane.fill(0.0);
-        let channels = dy.chunks_exact(self.plane.outputs() * place).zip(dx.chunks_exact_mut(self.plane.inputs() * place));
-        for (c, (dy, dx)) in channels.enumerate() {
-            for (dy, row) in dy.chunks_exact(axis_x.output * place).zip(plane[margin(axis_y) * wide..].chunks_exact_mut(wide)) {
-                row[margin(axis_x) * place..][..dy.len()].copy_from_slice(dy);
-            }
-            for (iy, dx) in dx.chunks_exact_mut(axis_x.input * place).enumerate() {
-                let (tap_y, rows, down) = seen_through(axis_y, iy);
-                for start in 0..stride.min(axis_x.input) {
-                    let (tap_x, columns, right) = seen_through(axis_x, start);
-                    let last = [tap_y + rows.saturating_sub(1) * axis_y.stride, tap_x + columns.saturating_sub(1) * stride];
-                    let window = Window {
-                        weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
-                        noise: self.noise::<F>(pass, c),
-                        start: F::Value::default(),
-                        taps: [rows, columns],
-                        first: last[0] * axis_x.kernel + last[1],
-                        steps: [(axis_y.stride * axis_x.kernel).wrapping_neg(), stride.wrapping_neg()],
-                        row: wide,
-                        phases: 1,
-                        phase: 0,
-                        place,
-                    };
-                    let from = &plane[down * wide + right * place..];
-                    if stride == 1 {
-                        slide::<F>(&window, from, dx);
-                        continue;
-                    }
-                    let row = &mut row[..(axis_x.input - start).div_ceil(stride) * place];
-                    slide::<F>(&window, from, row);
-                    for (i, row) in row.chunks_exact(place).enumerate() {
-                        dx[(start + i * stride) * place..][..place].copy_from_slice(row);
+        let Parts { channels, count, scratch: own } = self.parts(place, scratch);
+        let channel = self.plane.inputs() * place;
+        let to = [&mut dx[..self.channels * channel], &mut scratch[..count * own], &mut []];
+        pass.sharing.pieces_of_three(to, [channels * channel, own, 0], MOVE + taps, |part, [dx, scratch, _]| {
+            let (plane, row) = scratch[..own].split_at_mut(spread(axis_y) * wide);
+            plane.fill(0.0);
+            let first = part * channels;
+            let rows = dy.chunks_exact(self.plane.outputs() * place).skip(first).zip(dx.chunks_exact_mut(channel));
+            for (c, (dy, dx)) in (first..).zip(rows) {
+                for (dy, row) in dy.chunks_exact(axis_x.output * place).zip(plane[margin(axis_y) * wide..].chunks_exact_mut(wide)) {
+                    row[margin(axis_x) * place..][..dy.len()].copy_from_slice(dy);
+                }
+                for (iy, dx) in dx.chunks_exact_mut(axis_x.input * place).enumerate() {
+                    let (tap_y, rows, down) = seen_through(axis_y, iy);
+                    for start in 0..stride.min(axis_x.input) {
+                        let (tap_x, columns, right) = seen_through(axis_x, start);
+                        let last = [tap_y + rows.saturating_sub(1) * axis_y.stride, tap_x + columns.saturating_sub(1) * stride];
+                        let window = Window {
+                            weights: &weights[c * taps * F::WEIGHT..][..taps * F::WEIGHT],
+                            noise: self.noise::<F>(pass, c),
+                            start: F::Value::default(),
+                            taps: [rows, columns],
+                            first: last[0] * axis_x.kernel + last[1],
+                            steps: [(axis_y.stride * axis_x.kernel).wrapping_neg(), stride.wrapping_neg()],
+                            row: wide,
+                            phases: 1,
+                            phase: 0,
+                            place,
+                        };
+                        let from = &plane[down * wide + right * place..];
+                        if stride == 1 {
+                            slide::<F>(&window, from, dx);
+                            continue;
+                        }
+                        let row = &mut row[..(axis_x.input - start).div_ceil(stride) * place];
+                        slide::<F>(&window, from, row);
+                        for (i, row) in row.chunks_exact(place).enumerate() {
+                            dx[(start + i * stride) * place..][..place].copy_from_slice(row);
+                        }
                     }
                 }
             }
-        }
+        });
     }
 
     /// `g[c][t] += Σ_p Σ_n dy[c][p][n]·x[c][p·stride + t - padding][n]`, and the biases' gradient.
@@ -171,22 +202,29 @@ impl Depthwise {
         let plane = &self.plane;
         let (place, taps) = (pass.columns * F::COLUMN, plane.taps());
         let (weights, biases) = gradient.split_at_mut(self.channels * taps);
-        bias_gradient::<F>(pass, plane.outputs(), dy, biases);
-        scratch[..self.scratch() * place].fill(0.0);
-        let channels = x.chunks_exact(plane.inputs() * place).zip(dy.chunks_exact(plane.outputs() * place));
-        for ((x, dy), weights) in channels.zip(weights.chunks_exact_mut(taps)) {
-            self.pad(place, x, scratch);
-            let mut first = 0;
-            while first < taps {
-                let weights = &mut weights[first..];
-                first += match taps - first {
-                    9.. => self.tap_gradients::<F, 9>(pass, first, scratch, dy, weights),
-                    5.. => self.tap_gradients::<F, 5>(pass, first, scratch, dy, weights),
-                    3.. => self.tap_gradients::<F, 3>(pass, first, scratch, dy, weights),
-                    _ => self.tap_gradients::<F, 1>(pass, first, scratch, dy, weights),
-                };
+        let Parts { channels, count, scratch: own } = self.parts(place, scratch);
+        let channel = plane.outputs() * place;
+        let to = [weights, &mut scratch[..count * own], &mut biases[..self.channels]];
+        pass.sharing.pieces_of_three(to, [channels * taps, own, channels], channel, |part, [weights, scratch, biases]| {
+            let first = part * channels;
+            bias_rows::<F>(pass, plane.outputs(), &dy[first * channel..], biases);
+            let scratch = &mut scratch[..own];
+            scratch.fill(0.0);
+            let rows = x.chunks_exact(plane.inputs() * place).zip(dy.chunks_exact(channel)).skip(first);
+            for ((x, dy), weights) in rows.zip(weights.chunks_exact_mut(taps)) {
+                self.pad(place, x, scratch);
+                let mut first = 0;
+                while first < taps {
+                    let weights = &mut weights[first..];
+                    first += match taps - first {
+                        9.. => self.tap_gradients::<F, 9>(pass, first, scratch, dy, weights),
+                        5.. => self.tap_gradients::<F, 5>(pass, first, scratch, dy, weights),
+                        3.. => self.tap_gradients::<F, 3>(pass, first, scratch, dy, weights),
+                        _ => self.tap_gradients::<F, 1>(pass, first, scratch, dy, weights),
+                    };
+                }
             }
-        }
+        });
     }
 
     /// The gradients of `TAPS` taps of one channel from `first` on; returns how many.

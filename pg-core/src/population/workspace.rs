@@ -30,11 +30,16 @@ const ALIGNMENT: usize = 16;
 impl<'a> Workspace<'a> {
     /// `f32`s for passes of network `N` in form `F` over batches of up to `samples`.
     pub const fn len<N: Network, F: Form>(samples: usize) -> usize {
-        Self::sizes::<N, F>(samples)[4]
+        Self::len_shared::<N, F>(samples, 1)
+    }
+
+    /// The same where so many threads share passes: each has scratch of its own.
+    pub const fn len_shared<N: Network, F: Form>(samples: usize, threads: usize) -> usize {
+        Self::sizes::<N, F>(samples, threads)[4]
     }
 
     /// The ends of the parts.
-    const fn sizes<N: Network, F: Form>(samples: usize) -> [usize; 5] {
+    const fn sizes<N: Network, F: Form>(samples: usize, threads: usize) -> [usize; 5] {
         let shard = shard::<N>(samples);
         let element = shard.div_ceil(F::SAMPLES) * F::COLUMN;
         let transposes = F::WEIGHT == 1 && F::COLUMN > 1;
@@ -42,7 +47,7 @@ impl<'a> Workspace<'a> {
             N::TAPE * element,
             N::WIDTHS[0] * element,
             N::WIDTHS[1] * element,
-            (N::SCRATCH + if transposes { N::TRANSPOSED } else { 0 }) * element,
+            (N::SCRATCH * threads + if transposes { N::TRANSPOSED } else { 0 }) * element,
             if samples > shard { N::PARAMS } else { 0 },
         ];
         let mut ends = [0; 5];
@@ -66,7 +71,10 @@ impl<'a> Workspace<'a> {
 
     /// The same, or `None` when `memory` is too short.
     pub(crate) fn try_new<N: Network, F: Form>(samples: usize, memory: &'a mut [f32]) -> Option<Self> {
-        let [tape, dy, dx, scratch, shard] = Self::sizes::<N, F>(samples);
+        Self::cut(Self::sizes::<N, F>(samples, 1), memory)
+    }
+
+    fn cut([tape, dy, dx, scratch, shard]: [usize; 5], memory: &'a mut [f32]) -> Option<Self> {
         let (memory, shard) = memory.get_mut(..shard)?.split_at_mut_checked(scratch)?;
         let (memory, scratch) = memory.split_at_mut_checked(dx)?;
         let (memory, dx) = memory.split_at_mut_checked(dy)?;
@@ -74,10 +82,13 @@ impl<'a> Workspace<'a> {
         Some(Self { tape, buffers: Buffers { dy, dx }, scratch, shard, sharing: Sharing::ALONE })
     }
 
-    /// The same, with threads for the larger parts of a pass.
-    #[must_use]
-    pub fn shared(self, others: &'a dyn Share) -> Self {
-        Self { sharing: Sharing::with(others), ..self }
+    /// [`Workspace::new`] with so many `threads` for the larger parts of a pass.
+    ///
+    /// # Panics
+    /// When `memory` is shorter than [`Workspace::len_shared`].
+    pub fn shared<N: Network, F: Form>(samples: usize, threads: usize, others: &'a dyn Share, memory: &'a mut [f32]) -> Self {
+        let workspace = Self::cut(Self::sizes::<N, F>(samples, threads), memory).expect("memory of Workspace::len_shared");
+        Self { sharing: Sharing::with(others), ..workspace }
     }
 }
 

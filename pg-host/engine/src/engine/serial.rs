@@ -24,10 +24,10 @@ impl<N: Network> Serial<N> {
     pub(super) fn new(task: Task, crew: Crew) -> Self {
         Self {
             task,
+            workspace: Memory::zeros(Workspace::len_shared::<N, Form>(task.batch, crew.threads())),
             crew,
             scales: Memory::zeros(N::FILTERS),
             weights: Memory::zeros(task.population.members_len::<N, Form>(task.batch)),
-            workspace: Memory::zeros(Workspace::len::<N, Form>(task.batch)),
             network: PhantomData,
         }
     }
@@ -38,10 +38,11 @@ impl<N: Network> Engine for Serial<N> {
         assert_eq!(gradient.len(), N::PARAMS, "a number for each parameter");
         let Self { task: Task { population, loss, seed, steps, .. }, scales, weights, .. } = self;
         let population = population.at(step, *steps);
-        let mut workspace = Workspace::new::<N, Form>(self.task.batch, &mut self.workspace);
-        if self.crew.threads() > 1 {
-            workspace = workspace.shared(&self.crew);
-        }
+        let (samples, threads) = (self.task.batch, self.crew.threads());
+        let mut workspace = match threads {
+            1 => Workspace::new::<N, Form>(samples, &mut self.workspace),
+            _ => Workspace::shared::<N, Form>(samples, threads, &self.crew, &mut self.workspace),
+        };
         population.gradient_of::<N, Form>(loss, *seed, step, parameters, source, scales, weights, &mut workspace, gradient)
     }
 
