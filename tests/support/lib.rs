@@ -101,7 +101,7 @@ pub fn gradient_in_pieces<N: Network, F: Form>(
 }
 
 /// Does all work in pieces of so many units, the last piece first.
-struct Pieces(usize);
+pub struct Pieces(pub usize);
 
 impl Share for Pieces {
     fn share(&self, to: Slices, units: [usize; 3], _: usize, work: &(dyn Fn(usize, Slices) + Sync)) {
