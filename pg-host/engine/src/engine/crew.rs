@@ -17,7 +17,7 @@ use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 const PATIENCE: Duration = Duration::from_micros(200);
 
 /// How long it does so without making way for others.
-const SOON: Duration = Duration::from_micros(100);
+const SOON: Duration = Duration::from_micros(5);
 
 /// The least work that is shared, in multiply-adds: some two microseconds. The hand-over takes about one.
 const WORTH: usize = 1 << 17;

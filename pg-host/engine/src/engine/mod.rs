@@ -90,15 +90,15 @@ impl Task {
     }
 
     /// Whether so many threads had better share the rows of every pass than take a pass each. Shared rows cost hand-overs in every layer, so a pass must be
-    /// worth them. Passes side by side leave threads idle where they do not divide evenly; and one for each thread does not pay where every
+    /// worth them. Passes side by side leave threads idle where they do not divide evenly; and one for each of two threads does not pay where every
     /// parameter is used about once for a sample: then most of a pass goes to parameters and gradients, which stay in the cache of one thread
-    /// when it keeps to its rows.
+    /// when it keeps to its rows. (With more threads hand-overs take more than that saves, or so it is where they are more than cores.)
     fn shares_rows<N: Network>(&self, threads: usize) -> bool {
         let Load { passes, busy } = self.load::<N>(threads);
         let in_one = self.population.is_side_by_side::<N>();
         let parts = if self.population.batch == BatchMode::Split && !in_one { self.population.members.max(1) as usize } else { 1 };
         let is_large = self.pass_flops::<N>(shard::<N>(self.batch.div_ceil(parts))) >= WORTH_THREADS;
-        let lone = passes <= threads && N::MACS <= 2 * N::PARAMS;
+        let lone = passes <= 2 && N::MACS <= 2 * N::PARAMS;
         is_large && (in_one || lone || busy < BUSY)
     }
 
