@@ -1,5 +1,5 @@
-//! The noise of large networks, made by several threads: each takes whole rows. It gives the bits of [`Noise::scales`], [`Noise::perturb`] and
-//! [`mirror`], which it calls.
+//! The noise of large networks, made by several threads: each takes whole rows. The bits are those of [`Noise::scales`], [`Noise::perturb`] and
+//! [`mirror`], which are what is called where there are no threads.
 
 use super::{Noise, mirror, rows};
 use crate::lane::Lane;

@@ -1,5 +1,5 @@
 //! The gradient of one step, for a network that is known at run time only, by any number of threads with the same bits: pass after pass, the rows of
-//! each shared by all threads ([`serial`]), or passes at the same time ([`parallel`]).
+//! each shared by all threads (`serial`), or passes at the same time (`parallel`).
 //!
 //! An engine owns the scratch memory and nothing else; parameters, data and the optimiser belong to the caller.
 
