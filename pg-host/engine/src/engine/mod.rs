@@ -111,6 +111,9 @@ impl Task {
     /// The engine for network `N`.
     pub fn engine<N: Network>(self) -> Box<dyn Engine> {
         let wanted = self.threads::<N>();
+        if wanted == 1 {
+            return Box::new(Serial::<N>::new(self, Crew::default()));
+        }
         let rows = self.shares_rows::<N>(wanted);
         let most = match self.population.is_side_by_side::<N>() {
             _ if rows => usize::MAX,
