@@ -2,7 +2,7 @@
 
 use pg::oracle::population::{gradient as oracle, noise as oracle_noise};
 use pg::oracle::{assert_close, exact};
-use pg::{SEED, Samples, bits, gradient, gradient_in_pieces, parameters};
+use pg::{Pieces, SEED, Samples, bits, gradient, gradient_by, parameters};
 use pg_core::form::{self, Form, Members, Scalar};
 use pg_core::layers::*;
 use pg_core::loss::{Loss, Targets};
@@ -146,7 +146,7 @@ fn check_forms<N: Network>(population: &Population, theta: &[f32], batch: &Batch
     }
     same!(form::Samples<f32x4> form::Samples<f32x8> form::Samples<f32x16>);
     let (found, loss) =
-        gradient_in_pieces::<N, form::Samples<f32x8>>(3, population, &CROSS_ENTROPY, STEP, theta, batch).expect("finite losses");
+        gradient_by::<N, form::Samples<f32x8>>(Some(&Pieces(3)), population, &CROSS_ENTROPY, STEP, theta, batch).expect("finite losses");
     assert!((bits(&found), loss.to_bits()) == *expected, "in pieces: {population:?} {}", batch.samples);
     if batch.samples <= 64 {
         same!(Members<f32x4> Members<f32x8> Members<f32x16>);

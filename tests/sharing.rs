@@ -1,7 +1,7 @@
 //! Work that is shared piece by piece gives the bits of one thread: odd sizes, groups, strides, branches, every population, and passes that leave
 //! gradients out. Pieces are as small as can be, the last comes first; real threads are pg-engine's to test.
 
-use pg::{Pieces, Samples, bits, gradient, gradient_in_pieces, normals, parameters};
+use pg::{Pieces, Samples, bits, gradient, gradient_by, normals, parameters};
 use pg_core::form::{self, Form, Members, Scalar};
 use pg_core::layers::window::Window;
 use pg_core::layers::*;
@@ -52,10 +52,10 @@ fn check_gradients<N: Network>() {
             };
             let expected = run(gradient::<N, Scalar>(&population, &LOSS, 1, &theta, &batch));
             for units in [1, 2, 5] {
-                let found = run(gradient_in_pieces::<N, form::Samples<f32x16>>(units, &population, &LOSS, 1, &theta, &batch));
+                let found = run(gradient_by::<N, form::Samples<f32x16>>(Some(&Pieces(units)), &population, &LOSS, 1, &theta, &batch));
                 assert!(found == expected, "{population:?} {samples} {units}");
                 if samples <= 64 {
-                    let found = run(gradient_in_pieces::<N, Members<f32x8>>(units, &population, &LOSS, 1, &theta, &batch));
+                    let found = run(gradient_by::<N, Members<f32x8>>(Some(&Pieces(units)), &population, &LOSS, 1, &theta, &batch));
                     assert!(found == expected, "{population:?} {samples} {units}");
                 }
             }

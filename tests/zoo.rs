@@ -8,7 +8,7 @@ use std::ops::Range;
 
 use heapless::Deque;
 use pg::oracle::{self, Masks, Mode, Oracle, Slopes};
-use pg::{SEED, Samples, bits, gradient, gradient_in_pieces, normals};
+use pg::{Pieces, SEED, Samples, bits, gradient, gradient_by, normals};
 use pg_core::form::{self, Members, Scalar};
 use pg_core::initialise::Initialise;
 use pg_core::layers::SegmentKind;
@@ -78,9 +78,9 @@ fn check<N: Network>() -> u64 {
         assert!(scalar == run(gradient::<N, form::Samples<f32x16>>(&population, &LOSS, 3, &theta, &batch)), "{population:?}");
         assert!(scalar == run(gradient::<N, Members<f32x8>>(&population, &LOSS, 3, &theta, &batch)), "{population:?}");
         for units in [1, 5] {
-            let shared = gradient_in_pieces::<N, form::Samples<f32x16>>(units, &population, &LOSS, 3, &theta, &batch);
+            let shared = gradient_by::<N, form::Samples<f32x16>>(Some(&Pieces(units)), &population, &LOSS, 3, &theta, &batch);
             assert!(scalar == run(shared), "{population:?} in pieces of {units}");
-            let shared = gradient_in_pieces::<N, Members<f32x8>>(units, &population, &LOSS, 3, &theta, &batch);
+            let shared = gradient_by::<N, Members<f32x8>>(Some(&Pieces(units)), &population, &LOSS, 3, &theta, &batch);
             assert!(scalar == run(shared), "{population:?} in pieces of {units}");
         }
     }

@@ -26,7 +26,7 @@ pub fn cut<'a>(from: &mut Slices<'a>, units: [usize; 3], count: usize) -> Slices
 }
 
 /// Threads to share work with, if there are any.
-#[derive(Clone, Copy, Default)]
+#[derive(Clone, Copy)]
 pub struct Sharing<'a>(Option<&'a dyn Share>);
 
 /// Multiply-adds in the time that a number takes to be moved.

@@ -88,18 +88,6 @@ pub fn gradient<N: Network, F: Form>(
     gradient_by::<N, F>(None, population, loss, step, parameters, batch)
 }
 
-/// The same, whatever can be shared out in pieces of so many units.
-pub fn gradient_in_pieces<N: Network, F: Form>(
-    units: usize,
-    population: &Population,
-    loss: &Loss,
-    step: u32,
-    parameters: &[f32],
-    batch: &Batch,
-) -> Result<(Vec<f32>, f32), StepError> {
-    gradient_by::<N, F>(Some(&Pieces(units)), population, loss, step, parameters, batch)
-}
-
 /// Does all work in pieces of so many units, the last piece first.
 pub struct Pieces(pub usize);
 
@@ -113,7 +101,8 @@ impl Share for Pieces {
     }
 }
 
-fn gradient_by<N: Network, F: Form>(
+/// [`gradient`], with whoever shares the work.
+pub fn gradient_by<N: Network, F: Form>(
     share: Option<&dyn Share>,
     population: &Population,
     loss: &Loss,

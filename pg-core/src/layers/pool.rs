@@ -112,6 +112,17 @@ impl<W: Slides, In: Shaped> Layer<In> for MaxPool<W> {
     }
 }
 
+/// The largest of the inputs that an output sees.
+#[inline(always)]
+fn largest<F: Form>(x: &[f32], seen: Seen, column: usize) -> F::Value {
+    let mut most = F::Value::load(&x[seen.first + column..]);
+    for input in seen.offsets() {
+        let x = F::Value::load(&x[input + column..]);
+        most = x.if_greater(most, x, most);
+    }
+    most
+}
+
 /// `y[o] = max x[i]` over the inputs that o sees.
 #[cfg_attr(not(target_os = "none"), inline(never))]
 fn max<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32], y: &mut [f32]) {
@@ -122,12 +133,7 @@ fn max<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32], y: &mut 
         let x = &x[first * from_channel..];
         for_outputs(plane, channels, place, |output, seen| {
             for column in (0..place).step_by(F::COLUMN) {
-                let mut most = F::Value::load(&x[seen.first + column..]);
-                for input in seen.offsets() {
-                    let x = F::Value::load(&x[input + column..]);
-                    most = x.if_greater(most, x, most);
-                }
-                most.store(&mut y[output + column..]);
+                largest::<F>(x, seen, column).store(&mut y[output + column..]);
             }
         });
     });
@@ -146,11 +152,7 @@ fn max_gradient<F: Form>(plane: &Plane, channels: usize, pass: &Pass, x: &[f32],
         dx.fill(0.0);
         for_outputs(plane, channels, place, |output, seen| {
             for column in (0..place).step_by(F::COLUMN) {
-                let mut most = F::Value::load(&x[seen.first + column..]);
-                for input in seen.offsets() {
-                    let x = F::Value::load(&x[input + column..]);
-                    most = x.if_greater(most, x, most);
-                }
+                let most = largest::<F>(x, seen, column);
                 // What is left to give goes to the first input that nothing exceeds.
                 let mut left = F::Value::load(&dy[output + column..]);
                 for input in seen.offsets() {
