@@ -23,6 +23,8 @@ type Mixed = Sequential<
 >;
 /// The same with layers that mix samples.
 type Normed = Sequential<Image<2, 5, 4>, (BatchNorm, Conv2d<4, 3, 2, 1>, BatchNorm, Relu6, ChannelShuffle<2>, GlobalAvgPool, Dense<3>)>;
+/// A first layer that transposes its input itself, in two blocks, where only one pass reads it.
+type Wide = Sequential<Image<1, 15, 12>, (Flatten, Dense<11>, Relu, Dense<3>)>;
 
 /// Gradients of batches of these sizes one after another in one workspace for `room` samples, which holds `garbage` at first.
 fn gradients<N: Network, F: Form>(population: &Population, batches: &[usize], room: usize, garbage: f32) -> Vec<Vec<u32>> {
@@ -43,7 +45,7 @@ fn gradients<N: Network, F: Form>(population: &Population, batches: &[usize], ro
 }
 
 fn check<N: Network, F: Form>() {
-    for members in [0, 3] {
+    for members in [0, 1, 3] {
         let population = Population::new(members, 0.3);
         let batches = [5, 64, 1, 17, 5];
         let alone: Vec<Vec<u32>> = batches.iter().flat_map(|&n| gradients::<N, F>(&population, &[n], n, 0.0)).collect();
@@ -59,6 +61,14 @@ fn short_and_long_batches_in_one_workspace_have_the_gradients_they_have_alone() 
     check::<Mixed, form::Samples<f32x8>>();
     check::<Mixed, form::Samples<f32x16>>();
     check::<Mixed, Members<f32x8>>();
+}
+
+#[test]
+fn so_they_have_where_the_first_layer_reads_samples_as_they_are() {
+    check::<Wide, Scalar>();
+    check::<Wide, form::Samples<f32x8>>();
+    check::<Wide, form::Samples<f32x16>>();
+    check::<Wide, Members<f32x8>>();
 }
 
 #[test]

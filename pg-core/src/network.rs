@@ -44,6 +44,8 @@ pub trait Network: 'static {
     const TRAINING_MACS: usize;
     /// Whether a forward pass changes the input on the tape.
     const OVERWRITES_INPUT: bool;
+    /// Whether forward can do with the input sample by sample: [`Pass::untransposed`].
+    const TAKES_ROWS: bool;
     /// Whether a layer mixes samples, so that a batch is one pass whatever its size.
     const WHOLE_BATCH: bool;
     /// Whether members that divide a batch may run side by side ([`crate::population::Population::is_side_by_side`]).
@@ -128,6 +130,7 @@ impl<In: Shaped, Layers: Layer<In>> Network for Sequential<In, Layers> {
     const MACS: usize = Layers::MACS;
     const TRAINING_MACS: usize = 3 * Layers::MACS - Layers::FIRST_MACS;
     const OVERWRITES_INPUT: bool = Layers::OVERWRITES_INPUT;
+    const TAKES_ROWS: bool = Layers::TAKES_ROWS;
     const WHOLE_BATCH: bool = Layers::WHOLE_BATCH;
     const SIDE_BY_SIDE: bool = Layers::SIDE_BY_SIDE;
     const LEAVES: Leaves = Layers::LEAVES;

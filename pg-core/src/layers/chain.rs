@@ -71,6 +71,7 @@ impl<In: Shaped, A: Layer<In>, B: Layer<After<In, A>>> Layer<In> for Chain<A, B>
     const DESCENDS: bool = A::DESCENDS && B::DESCENDS;
     const ACTIVATION: Option<Activation> = if A::ACTIVATION.is_some() { A::ACTIVATION } else { B::ACTIVATION };
     const OVERWRITES_INPUT: bool = A::OVERWRITES_INPUT || (A::TAPE == 0 && B::OVERWRITES_INPUT);
+    const TAKES_ROWS: bool = A::TAKES_ROWS || A::TAPE == 0 && !A::OVERWRITES_INPUT && B::TAKES_ROWS;
     const NEEDS_OUTPUT: bool = B::NEEDS_OUTPUT || (B::TAPE == 0 && A::NEEDS_OUTPUT);
     const WHOLE_BATCH: bool = A::WHOLE_BATCH || B::WHOLE_BATCH;
     const SIDE_BY_SIDE: bool = A::SIDE_BY_SIDE && B::SIDE_BY_SIDE;
@@ -179,7 +180,6 @@ impl<A, B> Chain<A, B> {
     {
         Pass {
             wants_input_gradient: pass.wants_input_gradient || A::PARAMS > 0 && pass.scope.trains(A::LEAVES.count()),
-            input_rows: if A::TAPE == 0 && !A::OVERWRITES_INPUT { pass.input_rows } else { None },
             ..pass.behind::<F, In, A>()
         }
     }
@@ -216,6 +216,7 @@ macro_rules! tuple {
             const DESCENDS: bool = <chain!($($name)+) as Layer<In>>::DESCENDS;
             const ACTIVATION: Option<Activation> = <chain!($($name)+) as Layer<In>>::ACTIVATION;
             const OVERWRITES_INPUT: bool = <chain!($($name)+) as Layer<In>>::OVERWRITES_INPUT;
+            const TAKES_ROWS: bool = <chain!($($name)+) as Layer<In>>::TAKES_ROWS;
             const NEEDS_OUTPUT: bool = <chain!($($name)+) as Layer<In>>::NEEDS_OUTPUT;
             const WHOLE_BATCH: bool = <chain!($($name)+) as Layer<In>>::WHOLE_BATCH;
             const SIDE_BY_SIDE: bool = <chain!($($name)+) as Layer<In>>::SIDE_BY_SIDE;

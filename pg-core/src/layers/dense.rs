@@ -12,6 +12,7 @@ use crate::kernels::sum::{bias_gradient, bias_rows};
 use crate::kernels::transpose::transpose;
 use crate::lane::Lane;
 use crate::layers::{Activation, Buffers, Layer, Part, Pass, Segment, SegmentKind};
+use crate::population::SHARD;
 use crate::shape::{Shape, Shaped};
 
 /// `y[o] = b[o] + Σᵢ w[o][i]·x[i]` for `OUT` outputs over all elements of the input.
@@ -27,6 +28,7 @@ impl<const OUT: usize, In: Shaped> Layer<In> for Dense<OUT> {
     const SWAPS: Option<bool> = Some(true);
     const TRANSPOSED: usize = In::SHAPE.len();
     const WEIGHTS: usize = In::SHAPE.len() * OUT;
+    const TAKES_ROWS: bool = true;
     const DESCENDS: bool = true;
     const FILTERS: usize = OUT;
     const FAN_IN: usize = In::SHAPE.len();
@@ -111,26 +113,60 @@ fn forward<F: Form>(pass: &Pass, size: Size, parameters: &[f32], x: &[f32], y: &
         return scalar::forward::<F::Value>(size, weights, biases, x, y);
     }
     pass.sharing.pieces(&mut y[..size.rows * stride], stride, size.depth, |row, y| {
-        let (weights, biases) = (&weights[row * size.depth * F::WEIGHT..], &biases[row * F::WEIGHT..]);
-        let rows = y.len() / stride;
-        let mut first = 0;
-        while first < size.depth {
-            let depth = BLOCK.map_or(size.depth, |block| block.min(size.depth - first));
-            let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, form: PhantomData };
-            let right = Contiguous { data: &x[first * stride..], stride };
-            let block = Size { rows, depth, ..size };
-            if first == 0 {
-                product(block, &left, &right, &mut Biased::<F> { biases, to: y, stride, form: PhantomData });
-            } else {
-                product(block, &left, &right, &mut Continued { to: y, stride });
-            }
-            first += depth;
+        let block = Block::<F> {
+            size: Size { rows: y.len() / stride, ..size },
+            weights: &weights[row * size.depth * F::WEIGHT..],
+            biases: &biases[row * F::WEIGHT..],
+            form: PhantomData,
+        };
+        match pass.only_rows::<F>() {
+            Some(rows) => block.transpose_and_multiply(pass.samples, rows, y),
+            None => (0..size.depth).step_by(BLOCK).for_each(|first| block.multiply(first, &x[first * stride..], y)),
         }
     });
 }
 
 /// 160 inputs of 64 samples are 40 KiB, which a first-level cache of 48 KiB holds. A microcontroller has none to fill.
-const BLOCK: Option<usize> = if cfg!(target_os = "none") { None } else { Some(160) };
+const BLOCK: usize = if cfg!(target_os = "none") { usize::MAX } else { 160 };
+
+/// A forward product that is made block by block of its inputs.
+struct Block<'a, F> {
+    size: Size,
+    weights: &'a [f32],
+    biases: &'a [f32],
+    form: PhantomData<F>,
+}
+
+impl<F: Form> Block<'_, F> {
+    /// Adds the terms of the inputs from `first` on, which `x` begins with, to `y`.
+    #[inline(always)]
+    fn multiply(&self, first: usize, x: &[f32], y: &mut [f32]) {
+        let Self { size, weights, biases, form } = *self;
+        let stride = size.columns * F::COLUMN;
+        let left = Rows::<F> { data: &weights[first * F::WEIGHT..], stride: size.depth * F::WEIGHT, form };
+        let right = Contiguous { data: x, stride };
+        let size = Size { depth: BLOCK.min(size.depth - first), ..size };
+        if first == 0 {
+            product(size, &left, &right, &mut Biased::<F> { biases, to: y, stride, form });
+        } else {
+            product(size, &left, &right, &mut Continued { to: y, stride });
+        }
+    }
+
+    /// All of it, from up to [`SHARD`] `samples` as `rows`.
+    #[inline(never)]
+    fn transpose_and_multiply(&self, samples: usize, rows: &[f32], y: &mut [f32]) {
+        #[repr(align(64))]
+        struct Room([f32; 160 * SHARD]);
+        let mut room = Room([0.0; 160 * SHARD]);
+        let (inputs, stride) = (self.size.depth, self.size.columns * F::COLUMN);
+        for first in (0..inputs).step_by(BLOCK) {
+            // Lanes without a sample stay zero.
+            transpose(samples, BLOCK.min(inputs - first), &rows[first..], inputs, &mut room.0, stride);
+            self.multiply(first, &room.0, y);
+        }
+    }
+}
 
 /// `dx[i][j] = Σₒ w[o][i]·dy[o][j]`: `size` is inputs × outputs × columns.
 #[cfg_attr(not(target_os = "none"), inline(never))]

@@ -179,6 +179,8 @@ pub struct Pass<'a> {
     pub scope: Scope,
     /// The layer's input sample by sample, `[sample][element]`, when the caller has it so.
     pub input_rows: Option<&'a [f32]>,
+    /// Whether forward has it only so: nobody has transposed it, for a layer that [takes rows](Layer::TAKES_ROWS).
+    pub untransposed: bool,
     /// The rank-1 noise of members that run on the central parameters, from the layer's on.
     pub factors: Option<Factors<'a>>,
     /// Threads for the larger parts of the layer's work.
@@ -199,6 +201,7 @@ impl<'a> Pass<'a> {
             wants_input_gradient: false,
             scope: Scope::EVERYTHING,
             input_rows: None,
+            untransposed: false,
             factors: None,
             sharing: Sharing::ALONE,
         }
@@ -216,8 +219,15 @@ impl<'a> Pass<'a> {
             masks: self.masks + L::MASKS,
             scope: self.scope.behind(const { L::LEAVES.count() }),
             factors: self.noise::<F>().map(|factors| factors.behind::<F>(L::FACTORS, self.columns)),
+            input_rows: if L::TAPE == 0 && !L::OVERWRITES_INPUT { self.input_rows } else { None },
             ..*self
         }
+    }
+
+    /// The samples of an input that nobody has transposed, for forms that would have it so.
+    #[inline(always)]
+    pub(crate) fn only_rows<F: Form>(&self) -> Option<&'a [f32]> {
+        if F::WEIGHT == 1 && F::COLUMN > 1 && self.untransposed { self.input_rows } else { None }
     }
 
     /// [`Pass::factors`], for forms that know them.
@@ -306,6 +316,8 @@ pub trait Layer<In: Shaped>: Sized + 'static {
     const ACTIVATION: Option<Activation> = None;
     /// Whether forward changes its input.
     const OVERWRITES_INPUT: bool = false;
+    /// Whether forward can do with its input sample by sample, so that nobody need transpose it: [`Pass::untransposed`].
+    const TAKES_ROWS: bool = false;
     /// Whether backward reads its output, so that the layer behind must not change it.
     const NEEDS_OUTPUT: bool = false;
     /// Whether it mixes samples, so that a batch must not be cut into shards.

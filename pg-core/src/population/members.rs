@@ -12,7 +12,7 @@ use crate::sharing::{LINE, MOVE};
 
 use super::batch::{Batch, Source};
 use super::combine::{Combine, Softmax, Weights};
-use super::pass::{Cohort, accumulate, losses};
+use super::pass::{Cohort, Input, accumulate, losses};
 use super::workspace::{Workspace, shard};
 use super::{Estimate, Population, StepError};
 
@@ -132,7 +132,8 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
             let cohort = Cohort { count: 1, draw, factors: Some(Factors::of_samples(own, members)) };
             let batch = self.source.part(samples, N::INPUT.len(), N::OUTPUTS);
             let one = &Weights::ONE;
-            let losses = accumulate::<N, F>(self.loss, cohort, parameters, &batch, all, true, first > 0, one, self.workspace, gradient)?;
+            let losses =
+                accumulate::<N, F>(self.loss, cohort, parameters, &batch, all, Input::Once, first > 0, one, self.workspace, gradient)?;
             sums.loss += losses[0] / all as f32;
         }
         Ok(sums)
@@ -187,13 +188,13 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
         for first in members.clone().step_by(self.at_once() as usize) {
             let members = first..members.end.min(first + self.at_once());
             self.make(members.clone());
-            let refill = self.refill();
+            let input = self.input();
             let (cohort, parameters) =
                 cohort::<N, F>(&self.population, self.seed, self.step, members.clone(), self.samples, self.parameters, self.weights);
             let part = self.population.part(first, self.samples);
             let samples = part.len();
             let batch = self.source.part(part, N::INPUT.len(), N::OUTPUTS);
-            let sums = losses::<N, F>(self.loss, cohort, parameters, &batch, refill, self.workspace);
+            let sums = losses::<N, F>(self.loss, cohort, parameters, &batch, input, self.workspace);
             for sum in &sums[..members.len()] {
                 finite &= sum.is_finite();
                 visit(sum / samples as f32, samples as f32 / self.samples as f32);
@@ -205,12 +206,12 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
     /// Adds the gradients of some members and returns the sum of the losses of each.
     fn add(&mut self, members: Range<u32>, adds: bool, weights: &Weights, gradient: &mut [f32]) -> Result<[f32; MAX_LANES], StepError> {
         self.make(members.clone());
-        let refill = self.refill();
+        let input = self.input();
         let (cohort, parameters) =
             cohort::<N, F>(&self.population, self.seed, self.step, members.clone(), self.samples, self.parameters, self.weights);
         let part = self.population.part(members.start, self.samples);
         let batch = self.source.part(part, N::INPUT.len(), N::OUTPUTS);
-        accumulate::<N, F>(self.loss, cohort, parameters, &batch, self.samples, refill, adds, weights, self.workspace, gradient)
+        accumulate::<N, F>(self.loss, cohort, parameters, &batch, self.samples, input, adds, weights, self.workspace, gradient)
     }
 
     /// The central network's gradient, and its mean loss.
@@ -226,7 +227,8 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
             splat(F::WEIGHT, self.parameters, self.weights);
             &*self.weights
         };
-        let sums = accumulate::<N, F>(self.loss, cohort, parameters, &batch, divisor, true, adds, weights, self.workspace, gradient)?;
+        let sums =
+            accumulate::<N, F>(self.loss, cohort, parameters, &batch, divisor, Input::Once, adds, weights, self.workspace, gradient)?;
         Ok(sums[0] / divisor as f32)
     }
 
@@ -235,11 +237,12 @@ impl<'a, 'w, N: Network, F: Form> Members<'a, 'w, N, F> {
         if F::WEIGHT > 1 && !self.population.batch.divides() { F::WEIGHT as u32 } else { 1 }
     }
 
-    /// Whether the input must be written to the workspace, which then holds it.
-    fn refill(&mut self) -> bool {
-        let refill = self.population.batch.divides() || !self.filled;
-        self.filled = true;
-        refill
+    /// How the next pass comes by its input.
+    fn input(&mut self) -> Input {
+        if self.population.batch.divides() || self.population.running(self.samples) <= self.at_once() {
+            return Input::Once;
+        }
+        if core::mem::replace(&mut self.filled, true) { Input::Held } else { Input::New }
     }
 
     /// Makes members: their weights, or their factors. The second of a pair is made from the first, which was the last to be made.

@@ -33,7 +33,7 @@ mod workspace;
 pub(crate) use batch::part;
 pub use batch::{Batch, BatchMode, Source};
 pub use combine::{Combine, Softmax, Weights};
-pub use pass::{Cohort, accumulate, add, backward, estimate, forward, infer, join, losses, scale, weigh};
+pub use pass::{Cohort, Input, accumulate, add, backward, estimate, forward, infer, join, losses, scale, weigh};
 pub use schedule::{RhoCourse, RhoSchedule};
 pub use workspace::{SHARD, Workspace, shard};
 

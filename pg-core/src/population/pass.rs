@@ -83,8 +83,20 @@ impl<'f> Cohort<'f> {
     }
 }
 
+/// How a pass comes by its input, which with samples in lanes is transposed: feature by feature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Input {
+    /// The workspace holds it from an earlier pass.
+    Held,
+    /// It is written to the workspace, for this pass and others.
+    New,
+    /// Only this pass reads it: a first layer that [can](crate::Network::TAKES_ROWS) transposes it piece by piece on the way, and each thread for
+    /// itself, which is cheaper than to read what another core has just written.
+    Once,
+}
+
 /// Runs `members` forward over up to a [`shard`] of samples and returns the sum of the losses of each; the gradient of their losses over
-/// `divisor` is left in the workspace. `refill` says whether the workspace does not yet hold the input of these samples.
+/// `divisor` is left in the workspace.
 ///
 /// # Panics
 /// When a slice is too short or a label has no output.
@@ -94,14 +106,17 @@ pub fn forward<N: Network, F: Form>(
     parameters: &[f32],
     samples: &Batch,
     divisor: usize,
-    refill: bool,
+    input: Input,
     workspace: &mut Workspace,
 ) -> [f32; MAX_LANES] {
     let Workspace { tape, buffers, scratch, sharing, .. } = workspace;
-    let pass = members.pass::<N, F>(samples, false, *sharing);
+    let suits = N::TAKES_ROWS && F::WEIGHT == 1 && F::COLUMN > 1;
+    // Noise on factors is a product with all of the input once more.
+    let untransposed = suits && input == Input::Once && members.factors.is_none() && samples.samples <= SHARD;
+    let pass = Pass { untransposed, ..members.pass::<N, F>(samples, false, *sharing) };
     let element = pass.columns * F::COLUMN;
     let tape = &mut tape[..N::TAPE * element];
-    if refill || N::OVERWRITES_INPUT {
+    if (input != Input::Held && !untransposed) || N::OVERWRITES_INPUT {
         fill_input::<F>(N::INPUT.len(), &pass, samples.inputs, tape);
     }
     N::forward::<F>(&pass, parameters, tape, scratch);
@@ -149,15 +164,15 @@ pub fn losses<N: Network, F: Form>(
     members: Cohort,
     parameters: &[f32],
     batch: &Batch,
-    refill: bool,
+    input: Input,
     workspace: &mut Workspace,
 ) -> [f32; MAX_LANES] {
     let size = shard::<N>(batch.samples);
     let mut totals = [0.0; MAX_LANES];
     for first in (0..batch.samples).step_by(size) {
         let samples = batch.part(first..batch.samples.min(first + size), N::INPUT.len(), N::OUTPUTS);
-        let refill = refill || batch.samples > size;
-        let sums = forward::<N, F>(loss, members.at_sample(first), parameters, &samples, batch.samples, refill, workspace);
+        let input = if batch.samples > size { Input::Once } else { input };
+        let sums = forward::<N, F>(loss, members.at_sample(first), parameters, &samples, batch.samples, input, workspace);
         totals.iter_mut().zip(sums).for_each(|(total, sum)| *total += sum);
     }
     totals
@@ -166,8 +181,8 @@ pub fn losses<N: Network, F: Form>(
 /// Adds (without `adds`: writes) the weighted gradients of the losses over `batch`, divided by `divisor`, at the parameters of `members` to
 /// `gradient`, in the order of the members, and returns the sum of the losses of each.
 ///
-/// With members in lanes the batch has at most [`SHARD`] samples, unless the network needs all of them at once. `refill` says whether the
-/// workspace does not yet hold the input of this batch.
+/// With members in lanes the batch has at most [`SHARD`] samples, unless the network needs all of them at once. The `input` of a batch of more than a shard
+/// is that of one pass.
 ///
 /// # Errors
 /// [`StepError::NonFiniteLoss`], before the loss's gradient has gone anywhere; with `adds` the `gradient` is then as it was.
@@ -181,7 +196,7 @@ pub fn accumulate<N: Network, F: Form>(
     parameters: &[f32],
     batch: &Batch,
     divisor: usize,
-    refill: bool,
+    input: Input,
     adds: bool,
     weights: &Weights,
     workspace: &mut Workspace,
@@ -190,6 +205,7 @@ pub fn accumulate<N: Network, F: Form>(
     let size = shard::<N>(batch.samples);
     let sharded = batch.samples > size;
     assert!(F::WEIGHT == 1 || !sharded, "members in lanes serve batches of up to {SHARD} samples");
+    let input = if sharded { Input::Once } else { input };
     let partial = core::mem::take(&mut workspace.shard);
     // The sum over the shards of the first member is the gradient, unless it is to be weighed.
     let apart = sharded && (adds || !weights.are_one());
@@ -198,7 +214,7 @@ pub fn accumulate<N: Network, F: Form>(
     for first in (0..batch.samples).step_by(size) {
         let samples = batch.part(first..batch.samples.min(first + size), N::INPUT.len(), N::OUTPUTS);
         let cohort = members.at_sample(first);
-        let sums = forward::<N, F>(loss, cohort, parameters, &samples, divisor, refill || sharded, workspace);
+        let sums = forward::<N, F>(loss, cohort, parameters, &samples, divisor, input, workspace);
         finite = sums[..members.count].iter().all(|sum| sum.is_finite());
         if !finite {
             break;

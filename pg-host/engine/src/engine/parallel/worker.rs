@@ -5,7 +5,7 @@ use std::ops::Range;
 use pg_core::form::Samples;
 use pg_core::perturbation::mirror;
 use pg_core::perturbation::rank_one::Factors;
-use pg_core::population::{Batch, Cohort, Population, Weights, Workspace, backward, forward, shard, weigh};
+use pg_core::population::{Batch, Cohort, Input, Population, Weights, Workspace, backward, forward, shard, weigh};
 use pg_core::{Network, Widest};
 
 use super::jobs::{Job, Part, Who};
@@ -100,10 +100,10 @@ impl Worker {
             let range = first..part.samples.end.min(first + size);
             let samples = shared.batch.part(range.start - span.start..range.end - span.start, N::INPUT.len(), N::OUTPUTS);
             let cohort = Cohort { count: 1, draw: population.draw(task.seed, shared.step, part.member, first as u32), factors };
-            let refill = self.filled.as_ref() != Some(&range);
+            let input = if self.filled.as_ref() == Some(&range) { Input::Held } else { Input::New };
             self.filled = Some(range);
             let mut workspace = Workspace::new::<N, Form>(shard::<N>(task.batch), &mut self.workspace);
-            let sums = forward::<N, Form>(&task.loss, cohort, weights, &samples, *divisor, refill, &mut workspace);
+            let sums = forward::<N, Form>(&task.loss, cohort, weights, &samples, *divisor, input, &mut workspace);
             if !sums[0].is_finite() {
                 return None;
             }
