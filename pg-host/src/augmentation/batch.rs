@@ -1,5 +1,7 @@
 //! The batch of a step: samples gathered by their indices, augmented on the way, and their targets.
 
+use std::ops::Range;
+
 use pg_core::Shape;
 use pg_core::loss::Targets;
 use pg_core::population::Batch;
@@ -62,14 +64,18 @@ impl Gatherer {
         self.shares.resize(count, 0.0);
         let second = if self.augmentation.mixup.is_some() { len } else { 0 };
         self.others.resize_with(crew.threads(), || Memory::zeros(second));
-        let share = count.div_ceil(crew.threads()).max(1);
-        let inputs = self.members.chunks(share).zip(self.inputs.chunks_mut(share * len));
-        let targets = self.labels.chunks_mut(share).zip(self.seconds.chunks_mut(share)).zip(self.shares.chunks_mut(share));
-        let parts = inputs.zip(targets).zip(&mut self.others);
-        let parts =
-            parts.map(|(((members, inputs), ((labels, seconds), shares)), other)| Part { members, inputs, labels, seconds, shares, other });
-        let (augmentation, shape) = (self.augmentation, self.shape);
-        crew.all(parts, |part| part.gather(&augmentation, shape, seed, epoch, samples));
+        let Self { augmentation, shape, members, inputs, labels, seconds, shares, others } = self;
+        let (mut inputs, mut labels, mut seconds, mut shares) = (&mut inputs[..], &mut labels[..], &mut seconds[..], &mut shares[..]);
+        let mut others = others.iter_mut();
+        let cut = |range: Range<usize>| Part {
+            inputs: front(&mut inputs, range.len() * len),
+            labels: front(&mut labels, range.len()),
+            seconds: front(&mut seconds, range.len()),
+            shares: front(&mut shares, range.len()),
+            other: others.next().expect("no more parts than threads"),
+            members: &members[range],
+        };
+        crew.divide(count, 1, cut, |part| part.gather(augmentation, *shape, seed, epoch, samples));
         self.batch()
     }
 
@@ -82,6 +88,11 @@ impl Gatherer {
         };
         Batch { inputs: &self.inputs, targets, samples: self.labels.len() }
     }
+}
+
+/// Takes `count` off the front.
+fn front<'a, T>(slice: &mut &'a mut [T], count: usize) -> &'a mut [T] {
+    slice.split_off_mut(..count).expect("as many as samples")
 }
 
 impl Part<'_> {

@@ -8,7 +8,7 @@ use std::ops::Range;
 use pg_core::Widest;
 use pg_core::optimiser::Optimiser;
 
-use crate::engine::Crew;
+use crate::engine::{Crew, LINE};
 
 /// Numbers of a piece: so few that those of all its slices fit into the first cache.
 const PIECE: usize = 1024;
@@ -39,10 +39,15 @@ impl Update {
         let length = gradient.len();
         assert!(values.parameters.len() == length && values.snapshot.len() == length, "a gradient of these parameters");
         assert!(values.slots.iter().all(|slot| slot.is_empty() || slot.len() == length), "a state of these parameters");
-        let share = crew.piece(length);
-        crew.every(pieces(values, share).enumerate(), |(index, values)| {
-            let firsts = (index * share..).step_by(PIECE);
-            firsts.zip(pieces(values, PIECE)).fold(true, |finite, (first, piece)| finite & self.piece(rate, number, gradient, first, piece))
+        let mut rest = values;
+        let cut = |range: Range<usize>| (range.start, rest.cut(range.len()));
+        crew.every(length, LINE, cut, |(first, mut values)| {
+            let mut finite = true;
+            for first in (first..first + values.parameters.len()).step_by(PIECE) {
+                // Without a short circuit: all are updated.
+                finite &= self.piece(rate, number, gradient, first, values.cut(PIECE));
+            }
+            finite
         })
     }
 
@@ -65,15 +70,12 @@ impl Update {
     }
 }
 
-/// Cuts values into pieces of `size`, the last of what is left.
-fn pieces(values: Values<'_>, size: usize) -> impl Iterator<Item = Values<'_>> {
-    let mut rest = values;
-    std::iter::from_fn(move || {
-        let Values { parameters, snapshot, slots: [first, second] } = &mut rest;
-        let slots = [cut(first, size), cut(second, size)];
-        let piece = Values { parameters: cut(parameters, size), snapshot: cut(snapshot, size), slots };
-        (!piece.parameters.is_empty()).then_some(piece)
-    })
+impl<'a> Values<'a> {
+    /// Takes those of up to `size` parameters off the front.
+    fn cut(&mut self, size: usize) -> Values<'a> {
+        let Self { parameters, snapshot, slots: [first, second] } = self;
+        Values { parameters: cut(parameters, size), snapshot: cut(snapshot, size), slots: [cut(first, size), cut(second, size)] }
+    }
 }
 
 /// Takes up to `size` numbers off the front.

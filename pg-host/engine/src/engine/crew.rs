@@ -5,19 +5,25 @@
 
 use std::hint::spin_loop;
 use std::iter;
+use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
 use pg_core::sharing::{Share, Slices, cut};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
+use super::balance::Balance;
+
 /// How long a thread looks before it sleeps.
 const PATIENCE: Duration = Duration::from_micros(200);
 
 /// How long it does so without making way for others.
 const SOON: Duration = Duration::from_micros(5);
+
+/// Numbers of a cache line, which had better be one thread's.
+pub const LINE: usize = 16;
 
 /// The least work that is shared, in multiply-adds: some two microseconds. The hand-over takes about one.
 const WORTH: usize = 1 << 17;
@@ -30,6 +36,7 @@ struct Others {
     pool: ThreadPool,
     /// How often they were called.
     calls: Arc<AtomicUsize>,
+    balance: Balance,
 }
 
 impl Crew {
@@ -41,7 +48,8 @@ impl Crew {
         if threads <= 1 {
             return Ok(Self::default());
         }
-        Ok(Self(Some(Others { pool: ThreadPoolBuilder::new().num_threads(threads - 1).build()?, calls: Arc::default() })))
+        let pool = ThreadPoolBuilder::new().num_threads(threads - 1).build()?;
+        Ok(Self(Some(Others { pool, calls: Arc::default(), balance: Balance::default() })))
     }
 
     /// How many threads there are.
@@ -49,15 +57,10 @@ impl Crew {
         1 + self.0.as_ref().map_or(0, |others| others.pool.current_num_threads())
     }
 
-    /// The length of the pieces in which `len` numbers are shared out: whole cache lines, no more pieces than threads.
-    pub fn piece(&self, len: usize) -> usize {
-        len.div_ceil(self.threads()).next_multiple_of(16).max(1)
-    }
-
     /// Does `work` on each part at the same time; there should be no more parts than threads, or some wait for others to stop looking. A panic in one
     /// of them comes out of here when all have ended.
     pub fn all<T: Send>(&self, parts: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
-        let Some(Others { pool, calls }) = &self.0 else {
+        let Some(Others { pool, calls, .. }) = &self.0 else {
             return parts.into_iter().for_each(work);
         };
         let mut parts = parts.into_iter();
@@ -90,10 +93,32 @@ impl Crew {
         });
     }
 
-    /// Whether `work` is true of every part; it is done on all of them, as by [`Crew::all`].
-    pub fn every<T: Send>(&self, parts: impl IntoIterator<Item = T>, work: impl Fn(T) -> bool + Sync) -> bool {
+    /// Shares out `len` things, so many together as `unit` says: does `work` at the same time on what `cut` makes of ranges that are together all of
+    /// them, in order.
+    pub fn divide<T: Send>(&self, len: usize, unit: usize, mut cut: impl FnMut(Range<usize>) -> T, work: impl Fn(T) + Sync) {
+        let Some(Others { balance, .. }) = &self.0 else {
+            if len > 0 {
+                work(cut(0..len));
+            }
+            return;
+        };
+        let mut cut = |range: Range<usize>| cut(range.start * unit..len.min(range.end * unit));
+        let (start, took) = (Instant::now(), [const { AtomicU64::new(0) }; 2]);
+        let parts = balance.ranges(len.div_ceil(unit), self.threads()).map(|range| (&took[usize::from(range.start > 0)], cut(range)));
+        self.all(parts, |(took, part)| {
+            work(part);
+            took.fetch_max(start.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        });
+        let [first, others] = took.map(|nanoseconds| Duration::from_nanos(nanoseconds.into_inner()));
+        if !others.is_zero() {
+            balance.observe(first, others);
+        }
+    }
+
+    /// As [`Crew::divide`]; whether `work` is true of every part. It is done on all of them.
+    pub fn every<T: Send>(&self, len: usize, unit: usize, cut: impl FnMut(Range<usize>) -> T, work: impl Fn(T) -> bool + Sync) -> bool {
         let every = AtomicBool::new(true);
-        self.all(parts, |part| {
+        self.divide(len, unit, cut, |part| {
             if !work(part) {
                 every.store(false, Ordering::Relaxed);
             }
@@ -108,10 +133,8 @@ impl Share for Crew {
             return work(0, to);
         }
         let all = to[0].len().div_ceil(units[0]);
-        let count = all.div_ceil(self.threads());
         let mut rest = to;
-        let pieces = (0..all).step_by(count).map(|first| (first, cut(&mut rest, units, count)));
-        self.all(pieces, |(first, pieces)| work(first, pieces));
+        self.divide(all, 1, |range| (range.start, cut(&mut rest, units, range.len())), |(first, pieces)| work(first, pieces));
     }
 }
 
@@ -151,22 +174,14 @@ mod tests {
                     crew.all(&mut numbers, |number| *number += 1);
                 }
                 assert_eq!(numbers, vec![20; parts]);
-                assert!(crew.every(&numbers, |&number| number == 20));
+                let all_are_20 = |numbers: &[i32]| crew.every(parts, 1, |range| range, |mut range| range.all(|i| numbers[i] == 20));
+                assert!(all_are_20(&numbers));
                 for bad in 0..parts {
                     numbers[bad] = 0;
-                    assert!(!crew.every(&numbers, |&number| number == 20));
+                    assert!(!all_are_20(&numbers));
                     numbers[bad] = 20;
                 }
             }
-        }
-    }
-
-    #[test]
-    fn pieces_are_no_more_than_threads_and_cover_all() {
-        let crew = Crew::new(3).unwrap();
-        for len in [0, 1, 16, 47, 48, 49, 1000] {
-            let piece = crew.piece(len);
-            assert!(len.div_ceil(piece) <= 3 && piece.is_multiple_of(16) || len == 0, "{len}");
         }
     }
 

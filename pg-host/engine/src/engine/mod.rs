@@ -3,6 +3,7 @@
 //!
 //! An engine owns the scratch memory and nothing else; parameters, data and the optimiser belong to the caller.
 
+mod balance;
 mod crew;
 mod parallel;
 mod serial;
@@ -11,7 +12,7 @@ use pg_core::Network;
 use pg_core::loss::Loss;
 use pg_core::population::{BatchMode, Estimate, Population, Source, StepError, shard};
 
-pub use self::crew::Crew;
+pub use self::crew::{Crew, LINE};
 use self::parallel::Parallel;
 use self::parallel::jobs::Load;
 use self::serial::Serial;

@@ -5,13 +5,14 @@
 //! Nothing here computes a gradient.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use pg_core::Widest;
 use pg_core::population::{Weights, join};
 
 use super::jobs::Part;
-use crate::engine::Crew;
+use crate::engine::{Crew, LINE};
 use crate::memory::Memory;
 
 /// The sum of the gradients of all members so far.
@@ -98,10 +99,12 @@ impl<'a> Sum<'a> {
         if terms.is_empty() {
             return;
         }
-        let share = crew.piece(self.gradient.len());
-        crew.all(self.gradient.chunks_mut(share).enumerate(), |(index, piece)| {
+        let length = self.gradient.len();
+        let mut rest = &mut *self.gradient;
+        let cut = |range: Range<usize>| (range.start, rest.split_off_mut(..range.len()).expect("no more than the gradient"));
+        crew.divide(length, LINE, cut, |(first, piece)| {
             for &(weight, from, adds) in &terms {
-                join::<Widest>(weight, &from[index * share..][..piece.len()], adds, piece);
+                join::<Widest>(weight, &from[first..][..piece.len()], adds, piece);
             }
         });
     }
@@ -299,7 +302,7 @@ mod tests {
     const LENGTH: usize = 40;
 
     /// A part of a member with a gradient that has negative zeros in it.
-    fn outcome(member: u32, samples: std::ops::Range<usize>, of: usize) -> Outcome {
+    fn outcome(member: u32, samples: Range<usize>, of: usize) -> Outcome {
         let mut gradient = Memory::zeros(LENGTH);
         let number =
             |i: usize| if i.is_multiple_of(5) { -0.0 } else { (i as f32 - 17.3) * (0.37 + member as f32) / (1 + samples.start) as f32 };
