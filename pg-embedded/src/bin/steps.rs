@@ -13,7 +13,7 @@ use pg_core::loss::{Loss, Targets};
 use pg_core::model_file::Model;
 use pg_core::normalisation::Normalisation;
 use pg_core::perturbation::{Distribution, Noise, mirror};
-use pg_core::population::{Batch, Cohort, Population, Workspace, backward, forward};
+use pg_core::population::{Batch, Cohort, Input, Population, Workspace, backward, forward};
 use pg_core::tuner::{Entry, FineTuner, Memory, Settings, plain_step};
 use pg_core::{Lane, Network, Sequential, Vector, zoo};
 use pg_embedded::{
@@ -198,7 +198,7 @@ fn passes(normalisation: &Normalisation, parameters: &[f32], gradient: &mut [f32
     let batch = Batch { inputs, targets: Targets::Classes(&labels), samples: BATCH };
     let cohort = Cohort { count: 1, draw: Population::NONE.draw(1, 0, 0, 0), factors: None };
     let (_, ticks) = stopwatch.ticks(|| {
-        forward::<Net, Plain>(&loss, cohort, parameters, &batch, BATCH, true, &mut workspace);
+        forward::<Net, Plain>(&loss, cohort, parameters, &batch, BATCH, Input::New, &mut workspace);
         backward::<Net, Plain>(cohort, parameters, &batch, false, &mut workspace, gradient);
     });
     report("pass-64-32-10", BATCH as u32, ticks);
