@@ -33,6 +33,20 @@ type Grouped = Sequential<
 type EndsGrouped = Sequential<Image<3, 4, 4>, (Conv2d<6, 3, 1, 1>, Relu, Conv<3, Window<4, 4>, 3>)>;
 type EndsDepthwise = Sequential<Image<5, 4, 4>, (Dropout<20>, Depthwise2d<4>)>;
 type Perceptron = Sequential<Image<1, 3, 7>, (Dense<13>, Sigmoid, Residual<(Dense<13>, BatchNorm)>, Dense<5>)>;
+/// What only moves numbers, or has a mask for them.
+type Branched = Sequential<
+    Image<4, 5, 3>,
+    (
+        Dropout<30>,
+        Residual<(Pointwise<4>, BatchNorm)>,
+        HardSwish,
+        Residual<Pointwise<6>, Pointwise<6>>,
+        Split<2, (), (Pointwise<4>, Relu)>,
+        ChannelShuffle<2>,
+        Concat<(Pointwise<3>, Dropout<10>)>,
+        Dense<4>,
+    ),
+>;
 
 fn populations() -> impl Iterator<Item = Population> {
     let of = |members, batch, combine| Population { batch, combine, ..Population::new(members, 0.4) };
@@ -69,6 +83,7 @@ fn gradients_in_pieces_have_the_bits_of_one_thread() {
     check_gradients::<EndsGrouped>();
     check_gradients::<EndsDepthwise>();
     check_gradients::<Perceptron>();
+    check_gradients::<Branched>();
 }
 
 /// The bits of the tape and of the gradient of one pass forward and back.
@@ -118,6 +133,8 @@ fn passes_for_whatever_purpose_have_the_same_bits_in_pieces_and_leave_out_the_sa
     check_passes::<Grouped, Members<f32x8>>();
     check_passes::<EndsDepthwise, form::Samples<f32x8>>();
     check_passes::<Perceptron, form::Samples<f32x16>>();
+    check_passes::<Branched, form::Samples<f32x16>>();
+    check_passes::<Branched, Members<f32x8>>();
 }
 
 #[test]

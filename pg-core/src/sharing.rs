@@ -58,6 +58,11 @@ impl<'a> Sharing<'a> {
         self.pieces_of_three([to, &mut [], &mut []], [unit, 0, 0], cost, |first, [piece, ..]| work(first, piece));
     }
 
+    /// Copies `from`, line by line.
+    pub(crate) fn copy(self, from: &[f32], to: &mut [f32]) {
+        self.pieces(to, LINE, MOVE, |first, to| to.copy_from_slice(&from[first * LINE..][..to.len()]));
+    }
+
     /// The same with three slices; each number of the first takes as long as `cost` multiply-adds.
     #[inline(always)]
     pub(crate) fn pieces_of_three(self, to: Slices, units: [usize; 3], cost: usize, work: impl Fn(usize, Slices) + Sync) {

@@ -124,22 +124,26 @@ impl<In: Shaped> Layer<In> for HardSwish {
     #[inline]
     fn forward<F: Form>(pass: &Pass, _: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
         let elements = In::SHAPE.len() * pass.columns * F::COLUMN;
-        for (x, y) in x[..elements].chunks_exact(F::COLUMN).zip(tape.chunks_exact_mut(F::COLUMN)) {
-            let x = F::Value::load(x);
-            (x * clamp6(x + all(3.0)) * all(1.0 / 6.0)).store(y);
-        }
+        pass.sharing.pieces(&mut tape[..elements], LINE, 2 * MOVE, |first, y| {
+            for (x, y) in x[first * LINE..].chunks_exact(F::COLUMN).zip(y.chunks_exact_mut(F::COLUMN)) {
+                let x = F::Value::load(x);
+                (x * clamp6(x + all(3.0)) * all(1.0 / 6.0)).store(y);
+            }
+        });
     }
 
     /// The slope is 0 up to -3, `x / 3 + 1 / 2` between, 1 from 3 on.
     #[inline]
     fn backward<F: Form>(pass: &Pass, _: &[f32], x: &[f32], _: &[f32], buffers: &mut Buffers, _: &mut [f32], _: &mut [f32]) {
         let elements = In::SHAPE.len() * pass.columns * F::COLUMN;
-        for (x, dy) in x[..elements].chunks_exact(F::COLUMN).zip(buffers.dy.chunks_exact_mut(F::COLUMN)) {
-            let x = F::Value::load(x);
-            let between = x.mul_add(all(1.0 / 3.0), all(0.5));
-            let slope = all::<F::Value>(3.0).if_greater(x, between, all(1.0));
-            let slope = x.if_greater(all(-3.0), slope, all(0.0));
-            (F::Value::load(dy) * slope).store(dy);
-        }
+        pass.sharing.pieces(&mut buffers.dy[..elements], LINE, 2 * MOVE, |first, dy| {
+            for (x, dy) in x[first * LINE..].chunks_exact(F::COLUMN).zip(dy.chunks_exact_mut(F::COLUMN)) {
+                let x = F::Value::load(x);
+                let between = x.mul_add(all(1.0 / 3.0), all(0.5));
+                let slope = all::<F::Value>(3.0).if_greater(x, between, all(1.0));
+                let slope = x.if_greater(all(-3.0), slope, all(0.0));
+                (F::Value::load(dy) * slope).store(dy);
+            }
+        });
     }
 }

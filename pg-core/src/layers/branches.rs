@@ -110,8 +110,8 @@ impl<In: Shaped, A: Layer<Shared<In>>, B: Layer<Shared<In>>> Layer<In> for Paral
         A::forward::<F>(&pass, first, x, a_tape, scratch);
         B::forward::<F>(&pass.behind::<F, Shared<In>, A>(), second, x, b_tape, scratch);
         let (ya, yb) = y.split_at_mut(A::OUT.len() * element);
-        ya.copy_from_slice(&output::<Shared<In>, A>(element, x, a_tape)[..ya.len()]);
-        yb[..B::OUT.len() * element].copy_from_slice(&output::<Shared<In>, B>(element, x, b_tape)[..B::OUT.len() * element]);
+        pass.sharing.copy(output::<Shared<In>, A>(element, x, a_tape), ya);
+        pass.sharing.copy(output::<Shared<In>, B>(element, x, b_tape), &mut yb[..B::OUT.len() * element]);
     }
 
     #[inline]
@@ -127,7 +127,7 @@ impl<In: Shaped, A: Layer<Shared<In>>, B: Layer<Shared<In>>> Layer<In> for Paral
         let kept = backward::<F, Shared<In>, Shared<In>, A, B>(pass, parameters, [x, x], tape, buffers, scratch, gradient);
         if pass.wants_input_gradient {
             let input = kept.len();
-            add::<F::Value>(kept, &mut buffers.dy[..input]);
+            add::<F::Value>(pass.sharing, kept, &mut buffers.dy[..input]);
         }
     }
 
@@ -164,8 +164,8 @@ where
         A::forward::<F>(&pass, first, xa, a_tape, scratch);
         B::forward::<F>(&pass.behind::<F, FirstChannels<In, FIRST>, A>(), second, xb, b_tape, scratch);
         let (ya, yb) = y.split_at_mut(A::OUT.len() * element);
-        ya.copy_from_slice(&output::<_, A>(element, xa, a_tape)[..ya.len()]);
-        yb[..B::OUT.len() * element].copy_from_slice(&output::<_, B>(element, xb, b_tape)[..B::OUT.len() * element]);
+        pass.sharing.copy(output::<_, A>(element, xa, a_tape), ya);
+        pass.sharing.copy(output::<_, B>(element, xb, b_tape), &mut yb[..B::OUT.len() * element]);
     }
 
     #[inline]
@@ -192,7 +192,7 @@ where
         );
         if pass.wants_input_gradient {
             buffers.dy.copy_within(..other, first);
-            buffers.dy[..first].copy_from_slice(kept);
+            pass.sharing.copy(kept, &mut buffers.dy[..first]);
         }
     }
 
@@ -222,12 +222,12 @@ fn backward<'a, F: Form, InA: Shaped, InB: Shaped, A: Layer<InA>, B: Layer<InB>>
     let (first_gradient, second_gradient) = gradient.split_at_mut(pass.scope.len(const { &A::LEAVES }));
     let (dyb, rest_of_scratch) = scratch.split_at_mut(b_out);
     let (dxa, scratch) = rest_of_scratch.split_at_mut(input);
-    dyb.copy_from_slice(&buffers.dy[a_out..a_out + b_out]);
+    pass.sharing.copy(&buffers.dy[a_out..a_out + b_out], dyb);
     A::backward::<F>(&pass, first, xa, a_tape, buffers, scratch, first_gradient);
     if wants {
-        dxa.copy_from_slice(&buffers.dy[..input]);
+        pass.sharing.copy(&buffers.dy[..input], dxa);
     }
-    buffers.dy[..b_out].copy_from_slice(dyb);
+    pass.sharing.copy(dyb, &mut buffers.dy[..b_out]);
     B::backward::<F>(&pass.behind::<F, InA, A>(), second, xb, &rest[..B::TAPE * element], buffers, scratch, second_gradient);
     dxa
 }

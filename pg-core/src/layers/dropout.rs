@@ -10,6 +10,7 @@ use crate::lane::{Bits, Lane};
 use crate::layers::{Buffers, Draw, Layer, Mode, Pass};
 use crate::noise::{self, Purpose, Stream};
 use crate::shape::{Shape, Shaped};
+use crate::sharing::MOVE;
 
 /// Loses `PERCENT` of a hundred elements in training, on average; does nothing in inference.
 pub struct Dropout<const PERCENT: usize>;
@@ -33,7 +34,7 @@ impl<const PERCENT: usize, In: Shaped> Layer<In> for Dropout<PERCENT> {
     #[inline]
     fn forward<F: Form>(pass: &Pass, _: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
         let length = In::SHAPE.len() * pass.columns * F::COLUMN;
-        tape[..length].copy_from_slice(&x[..length]);
+        pass.sharing.copy(&x[..length], &mut tape[..length]);
         mask::<F>(pass, PERCENT, In::SHAPE.len(), &mut tape[..length]);
     }
 
@@ -51,18 +52,21 @@ fn mask<F: Form>(pass: &Pass, percent: usize, elements: usize, values: &mut [f32
     // An element is lost when its sixteen bits, as a number, are below the limit.
     let limit = F::Value::splat(percent as f32 * (65_536.0 / 100.0) - 0.5);
     let scale = F::Value::splat(100.0 / (100 - percent) as f32);
-    for first in (0..elements).step_by(GROUP) {
-        for column in 0..pass.columns {
-            let words = words::<F>(&draw, pass.masks, (first / GROUP) as u32, column);
-            for (i, offset) in (first..elements.min(first + GROUP)).enumerate() {
-                let word = words[i / 2];
-                let half = if i % 2 == 0 { word >> 16 } else { word & <F::Value as Lane>::Bits::splat(0xffff) };
-                let factor = F::Value::from_int(half).if_greater(limit, scale, F::Value::default());
-                let value = &mut values[offset * element + column * F::COLUMN..];
-                (F::Value::load(value) * factor).store(value);
+    let values = &mut values[..elements * element];
+    pass.sharing.pieces(values, GROUP * element, 4 * MOVE, |first, values| {
+        for (block, values) in (first as u32..).zip(values.chunks_mut(GROUP * element)) {
+            for column in 0..pass.columns {
+                let words = words::<F>(&draw, pass.masks, block, column);
+                for (i, values) in values.chunks_exact_mut(element).enumerate() {
+                    let word = words[i / 2];
+                    let half = if i % 2 == 0 { word >> 16 } else { word & <F::Value as Lane>::Bits::splat(0xffff) };
+                    let factor = F::Value::from_int(half).if_greater(limit, scale, F::Value::default());
+                    let value = &mut values[column * F::COLUMN..];
+                    (F::Value::load(value) * factor).store(value);
+                }
             }
         }
-    }
+    });
 }
 
 /// The random words of `block` for the samples (or members) of a column.

@@ -9,6 +9,7 @@ use crate::floats::Floats;
 use crate::form::Form;
 use crate::lane::Lane;
 use crate::shape::{Shape, Shaped, Shared};
+use crate::sharing::{LINE, MOVE, Sharing};
 
 /// `y = shortcut(x) + body(x)`; the shortcut is the identity unless another layer (a projection) is named.
 ///
@@ -81,7 +82,7 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
         Shortcut::forward::<F>(&pass.behind::<F, Shared<In>, Body>(), shortcut, x, shortcut_tape, scratch);
         Body::forward::<F>(&pass, body, x, body_tape, scratch);
         let y = &mut body_tape[(Body::TAPE - Body::OUT.len()) * element..Body::TAPE * element];
-        add::<F::Value>(output::<Shared<In>, Shortcut>(element, x, shortcut_tape), y);
+        add::<F::Value>(pass.sharing, output::<Shared<In>, Shortcut>(element, x, shortcut_tape), y);
     }
 
     #[inline]
@@ -102,23 +103,23 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
         let plain = Shortcut::TAPE == 0;
         let (kept, scratch) = scratch.split_at_mut(out + if plain { 0 } else { input });
         let (dy, body_dx) = kept.split_at_mut(out);
-        dy.copy_from_slice(&buffers.dy[..out]);
+        pass.sharing.copy(&buffers.dy[..out], dy);
         let wants = pass.wants_input_gradient;
         let pass = pass.branch(wants);
         Body::backward::<F>(&pass, body, x, body_tape, buffers, scratch, body_gradient);
         if plain {
             if wants {
-                add::<F::Value>(dy, &mut buffers.dy[..out]);
+                add::<F::Value>(pass.sharing, dy, &mut buffers.dy[..out]);
             }
         } else {
             if wants {
-                body_dx.copy_from_slice(&buffers.dy[..input]);
+                pass.sharing.copy(&buffers.dy[..input], body_dx);
             }
-            buffers.dy[..out].copy_from_slice(dy);
+            pass.sharing.copy(dy, &mut buffers.dy[..out]);
             let of_shortcut = pass.behind::<F, Shared<In>, Body>();
             Shortcut::backward::<F>(&of_shortcut, shortcut, x, shortcut_tape, buffers, scratch, shortcut_gradient);
             if wants {
-                add::<F::Value>(body_dx, &mut buffers.dy[..input]);
+                add::<F::Value>(pass.sharing, body_dx, &mut buffers.dy[..input]);
             }
         }
     }
@@ -144,8 +145,10 @@ impl<In: Shaped, Body: Layer<Shared<In>>, Shortcut: Layer<Shared<In>>> Layer<In>
 
 /// `to += from`, over whole vectors.
 #[cfg_attr(not(target_os = "none"), inline(never))]
-pub(super) fn add<L: Lane>(from: &[f32], to: &mut [f32]) {
-    for (from, to) in from.chunks_exact(L::LANES).zip(to.chunks_exact_mut(L::LANES)) {
-        (L::load(to) + L::load(from)).store(to);
-    }
+pub(super) fn add<L: Lane>(sharing: Sharing, from: &[f32], to: &mut [f32]) {
+    sharing.pieces(to, LINE, MOVE, |first, to| {
+        for (from, to) in from[first * LINE..].chunks_exact(L::LANES).zip(to.chunks_exact_mut(L::LANES)) {
+            (L::load(to) + L::load(from)).store(to);
+        }
+    });
 }

@@ -5,6 +5,7 @@ use core::fmt;
 use crate::form::Form;
 use crate::layers::{Buffers, Layer, Pass};
 use crate::shape::{Shape, Shaped};
+use crate::sharing::{MOVE, Sharing};
 
 /// Channel j of group g becomes channel `j·GROUPS + g`.
 pub struct ChannelShuffle<const GROUPS: usize>;
@@ -23,7 +24,7 @@ impl<const GROUPS: usize, In: Shaped> Layer<In> for ChannelShuffle<GROUPS> {
 
     #[inline]
     fn forward<F: Form>(pass: &Pass, _: &[f32], x: &mut [f32], tape: &mut [f32], _: &mut [f32]) {
-        deal(GROUPS, In::SHAPE, pass.columns * F::COLUMN, x, tape);
+        deal(pass.sharing, GROUPS, In::SHAPE, pass.columns * F::COLUMN, x, tape);
     }
 
     #[inline]
@@ -32,18 +33,18 @@ impl<const GROUPS: usize, In: Shaped> Layer<In> for ChannelShuffle<GROUPS> {
             return;
         }
         // Dealing round the other number of groups is the way back.
-        deal(In::SHAPE.channels / GROUPS, In::SHAPE, pass.columns * F::COLUMN, buffers.dy, buffers.dx);
+        deal(pass.sharing, In::SHAPE.channels / GROUPS, In::SHAPE, pass.columns * F::COLUMN, buffers.dy, buffers.dx);
         buffers.swap();
     }
 }
 
 /// Copies channels: as many rounds as there are channels in a group.
-fn deal(groups: usize, shape: Shape, element: usize, from: &[f32], to: &mut [f32]) {
+fn deal(sharing: Sharing, groups: usize, shape: Shape, element: usize, from: &[f32], to: &mut [f32]) {
     let (size, channel) = (shape.channels / groups, shape.height * shape.width * element);
-    for group in 0..groups {
-        for j in 0..size {
-            let place = (j * groups + group) * channel;
-            to[place..place + channel].copy_from_slice(&from[(group * size + j) * channel..][..channel]);
+    sharing.pieces(&mut to[..shape.channels * channel], channel, MOVE, |first, to| {
+        for (place, to) in (first..).zip(to.chunks_exact_mut(channel)) {
+            let (j, group) = (place / groups, place % groups);
+            to.copy_from_slice(&from[(group * size + j) * channel..][..channel]);
         }
-    }
+    });
 }
