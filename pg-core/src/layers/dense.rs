@@ -126,8 +126,8 @@ fn forward<F: Form>(pass: &Pass, size: Size, parameters: &[f32], x: &[f32], y: &
     });
 }
 
-/// 160 inputs of 64 samples are 40 KiB, which a first-level cache of 48 KiB holds. A microcontroller has none to fill.
-const BLOCK: usize = if cfg!(target_os = "none") { usize::MAX } else { 160 };
+/// 160 inputs of 64 samples are 40 KiB, which a first-level cache of 48 KiB holds.
+const BLOCK: usize = 160;
 
 /// A forward product that is made block by block of its inputs.
 struct Block<'a, F> {
@@ -157,8 +157,8 @@ impl<F: Form> Block<'_, F> {
     #[inline(never)]
     fn transpose_and_multiply(&self, samples: usize, rows: &[f32], y: &mut [f32]) {
         #[repr(align(64))]
-        struct Room([f32; 160 * SHARD]);
-        let mut room = Room([0.0; 160 * SHARD]);
+        struct Room([f32; BLOCK * SHARD]);
+        let mut room = Room([0.0; BLOCK * SHARD]);
         let (inputs, stride) = (self.size.depth, self.size.columns * F::COLUMN);
         for first in (0..inputs).step_by(BLOCK) {
             // Lanes without a sample stay zero.
