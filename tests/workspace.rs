@@ -55,26 +55,24 @@ fn check<N: Network, F: Form>() {
     }
 }
 
+fn check_forms<N: Network>() {
+    check::<N, Scalar>();
+    check::<N, form::Samples<f32x8>>();
+    check::<N, form::Samples<f32x16>>();
+    check::<N, Members<f32x8>>();
+}
+
 #[test]
 fn short_and_long_batches_in_one_workspace_have_the_gradients_they_have_alone() {
-    check::<Mixed, Scalar>();
-    check::<Mixed, form::Samples<f32x8>>();
-    check::<Mixed, form::Samples<f32x16>>();
-    check::<Mixed, Members<f32x8>>();
+    check_forms::<Mixed>();
 }
 
 #[test]
 fn so_they_have_where_the_first_layer_reads_samples_as_they_are() {
-    check::<Wide, Scalar>();
-    check::<Wide, form::Samples<f32x8>>();
-    check::<Wide, form::Samples<f32x16>>();
-    check::<Wide, Members<f32x8>>();
+    check_forms::<Wide>();
 }
 
 #[test]
 fn so_they_have_where_layers_mix_samples() {
-    check::<Normed, Scalar>();
-    check::<Normed, form::Samples<f32x8>>();
-    check::<Normed, form::Samples<f32x16>>();
-    check::<Normed, Members<f32x8>>();
+    check_forms::<Normed>();
 }
