@@ -7,6 +7,8 @@
 //!
 //! With batch normalisation g* is the mean over batches of the size that was trained with, as the network learns in them.
 
+use std::sync::Arc;
+
 use pg_core::layers::SegmentKind;
 use pg_core::loss::Targets;
 use pg_core::noise::{Purpose, Stream};
@@ -124,7 +126,7 @@ fn dot(a: &[f32], b: &[f32]) -> f64 {
 pub fn measure(
     network: &dyn AnyNetwork,
     recipe: &Recipe,
-    samples: &Samples,
+    samples: &Arc<Samples>,
     held_out: &Samples,
     (step, parameters): (u32, &Memory),
     repeats: u32,
@@ -143,7 +145,7 @@ pub fn measure(
     let mut gradient = Memory::zeros(parameters.len());
     let mut draws = [(); 3].map(|()| Draws::default());
     let mut sharpness = Vec::new();
-    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, large.max(noisy.at_once()));
+    let mut gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, large.max(noisy.at_once()), Arc::clone(samples));
     let mut order = Vec::new();
     for repeat in 0..repeats {
         drawn(seed, step, repeat, samples.len(), &mut order);
@@ -152,7 +154,7 @@ pub fn measure(
         let mut losses = [0.0; 3];
         let estimates = [(&mut one, plain, batch), (&mut many, plain, large), (&mut noisy, recipe.population, batch)];
         for (i, (engine, population, count)) in estimates.into_iter().enumerate() {
-            let mut supply = Supply::new(&mut gatherer, &population, (seed, repeat), samples, &order, 0..count);
+            let mut supply = Supply::new(&mut gatherer, &population, (seed, repeat), &order, 0..count);
             losses[i] = engine.gradient(number, parameters, &mut supply, &mut gradient)?.loss;
             gradient.iter_mut().zip(&trained).filter(|(_, trained)| !**trained).for_each(|(g, _)| *g = 0.0);
             draws[i].add(&gradient, &target);
@@ -219,11 +221,11 @@ fn drawn(seed: u64, step: u32, repeat: u32, samples: usize, order: &mut Vec<u32>
 mod tests {
     use super::*;
 
-    fn samples(count: usize) -> Samples {
-        Samples {
+    fn samples(count: usize) -> Arc<Samples> {
+        Arc::new(Samples {
             inputs: (0..count * 9).map(|i| (i * 37 % 101) as f32 / 101.0 - 0.5).collect(),
             labels: (0..count).map(|i| (i * 7 % 11) as u16).collect(),
-        }
+        })
     }
 
     fn recipe(words: &str) -> Recipe {

@@ -2,6 +2,8 @@
 //!
 //! The division depends on the data and the options alone; what is learnt from the test part is nothing, not even its mean.
 
+use std::sync::Arc;
+
 use crc::{CRC_64_XZ, Crc, Table};
 use pg_core::Shape;
 use pg_core::normalisation::Normalisation;
@@ -73,7 +75,7 @@ pub struct Prepared {
     /// The names of the classes.
     pub classes: Vec<String>,
     /// To learn from.
-    pub train: Samples,
+    pub train: Arc<Samples>,
     /// To watch while learning; may be empty.
     pub validation: Samples,
     /// To test on at the end.
@@ -93,7 +95,7 @@ impl Prepared {
         let mut digest = DIGEST.digest();
         let mut bytes = [[0; 4]; PIECE];
         digest.update(self.classes.join("\n").as_bytes());
-        let parts = [&self.train, &self.validation, &self.test];
+        let parts = [&*self.train, &self.validation, &self.test];
         let floats = [&self.statistics.offset, &self.statistics.factor].into_iter().chain(parts.map(|part| &part.inputs));
         for piece in floats.flat_map(|floats| floats.chunks(PIECE)) {
             bytes.iter_mut().zip(piece).for_each(|(bytes, value)| *bytes = value.to_le_bytes());
@@ -117,7 +119,7 @@ pub fn prepare(divided: Divided, fraction: f64, seed: u64) -> Result<Prepared, D
     for part in [&mut train, &mut validation, &mut test] {
         normalise(&statistics.normalisation(), shape, part);
     }
-    Ok(Prepared { shape, classes, train, validation, test, statistics })
+    Ok(Prepared { shape, classes, train: Arc::new(train), validation, test, statistics })
 }
 
 /// Normalises samples of `shape`.

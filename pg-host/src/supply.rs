@@ -9,15 +9,13 @@ use std::ops::Range;
 use pg_core::population::{Batch, BatchMode, Population, Source};
 
 use crate::augmentation::Gatherer;
-use crate::data::Samples;
 use crate::engine::Crew;
 
 /// The samples of one step.
 pub struct Supply<'a> {
     gatherer: &'a mut Gatherer,
-    seed: u64,
-    epoch: u32,
-    samples: &'a Samples,
+    /// The seed of the run, and the epoch.
+    key: (u64, u32),
     place: Place<'a>,
     /// What the gatherer holds, of the samples of the step.
     held: Range<usize>,
@@ -45,19 +43,12 @@ impl Place<'_> {
 }
 
 impl<'a> Supply<'a> {
-    /// For a step of `population` in `epoch` that takes the samples `taken` of the epoch's `order`; each member with a batch of its own takes
-    /// as many.
-    pub fn new(
-        gatherer: &'a mut Gatherer,
-        population: &Population,
-        (seed, epoch): (u64, u32),
-        samples: &'a Samples,
-        order: &'a [u32],
-        taken: Range<usize>,
-    ) -> Self {
+    /// For a step of `population` that takes the samples `taken` of the epoch's `order`; each member with a batch of its own takes as many. `key`
+    /// is the seed of the run and the epoch, from 0.
+    pub fn new(gatherer: &'a mut Gatherer, population: &Population, key: (u64, u32), order: &'a [u32], taken: Range<usize>) -> Self {
         let members = if population.batch == BatchMode::Fresh { population.members.max(1) as usize } else { 1 };
         let place = Place { order, first: taken.start, count: taken.len(), members };
-        Self { gatherer, seed, epoch, samples, place, held: 0..0 }
+        Self { gatherer, key, place, held: 0..0 }
     }
 
     /// Gathers what the members share or divide, by all threads.
@@ -67,9 +58,16 @@ impl<'a> Supply<'a> {
         }
     }
 
+    /// Says which samples of the epoch's order the next step takes. Samples of members with batches of their own are gathered when they are asked for.
+    pub fn announce(&self, taken: Range<usize>) {
+        if self.place.members == 1 {
+            self.gatherer.announce(self.key, self.place.order[taken].iter().copied());
+        }
+    }
+
     fn hold(&mut self, crew: &Crew, wanted: Range<usize>) {
-        let Self { gatherer, seed, epoch, samples, place, held } = self;
-        gatherer.gather(crew, *seed, *epoch, samples, wanted.clone().map(|number| place.index(number)));
+        let Self { gatherer, key, place, held } = self;
+        gatherer.gather(crew, *key, wanted.clone().map(|number| place.index(number)));
         *held = wanted;
     }
 }
@@ -91,19 +89,22 @@ impl Source for Supply<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::data::Samples;
     use pg_core::Shape;
     use pg_core::loss::Targets;
 
     /// The labels of the parts that are asked for in every step of an epoch over 23 samples in batches of 5.
     fn seen(mode: BatchMode, members: u32) -> Vec<Vec<u16>> {
-        let samples = Samples { inputs: (0..23).map(|i| i as f32).collect(), labels: (0..23).collect() };
+        let samples = Arc::new(Samples { inputs: (0..23).map(|i| i as f32).collect(), labels: (0..23).collect() });
         let order: Vec<u32> = (0..23).map(|i| (i * 7 + 3) % 23).collect();
         let population = Population { batch: mode, ..Population::new(members, 0.3) };
-        let mut gatherer = Gatherer::new("".parse().unwrap_or_default(), Shape::new(1, 1, 1), 10);
+        let mut gatherer = Gatherer::new("".parse().unwrap_or_default(), Shape::new(1, 1, 1), 10, samples);
         let mut seen = Vec::new();
         for first in (0..23).step_by(5) {
-            let mut supply = Supply::new(&mut gatherer, &population, (1, 0), &samples, &order, first..23.min(first + 5));
+            let mut supply = Supply::new(&mut gatherer, &population, (1, 0), &order, first..23.min(first + 5));
             let all = supply.samples();
             for member in 0..population.running(all) {
                 let batch = supply.part(population.part(member, all), 1, 1);

@@ -6,6 +6,7 @@
 mod update;
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use pg_core::initialise::Initialise;
 use pg_core::layers::SegmentKind;
@@ -228,7 +229,7 @@ impl State {
 /// # Panics
 /// When the samples are not of the network's shape, a label has no output, or the recipe makes no sense (an empty batch, an augmentation that
 /// does not suit the shape).
-pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, observer: &mut dyn Observer) -> Trained {
+pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Arc<Samples>, observer: &mut dyn Observer) -> Trained {
     resume(network, recipe, samples, State::first(network, recipe), observer)
 }
 
@@ -236,7 +237,7 @@ pub fn train(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, obser
 ///
 /// # Panics
 /// As [`train`], and when the state does not [suit](State::suits) such a run.
-pub fn resume(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Samples, state: State, observer: &mut dyn Observer) -> Trained {
+pub fn resume(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Arc<Samples>, state: State, observer: &mut dyn Observer) -> Trained {
     assert!(state.suits(network, recipe, samples.len()), "the state is one of such a run");
     let mut run = Run::new(network, recipe, samples, state);
     let end = run.finish(observer).err().unwrap_or(End::Complete);
@@ -268,7 +269,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    fn new(network: &'a dyn AnyNetwork, recipe: &'a Recipe, samples: &'a Samples, state: State) -> Self {
+    fn new(network: &'a dyn AnyNetwork, recipe: &'a Recipe, samples: &'a Arc<Samples>, state: State) -> Self {
         let Recipe { population, loss, seed, threads, .. } = *recipe;
         let batch_size = recipe.batch.min(samples.len());
         let steps_per_epoch = recipe.steps_per_epoch(samples.len()) as u32;
@@ -276,6 +277,8 @@ impl<'a> Run<'a> {
         let steps = recipe.epochs * steps_per_epoch;
         let engine = network.engine(Task { population, steps, loss, seed, batch: batch_size, threads });
         let gathered = if population.batch == BatchMode::Fresh { engine.at_once() } else { batch_size };
+        let gatherer = Gatherer::new(recipe.augmentation, network.sizes().input, gathered, Arc::clone(samples));
+        gatherer.gather_meanwhile(engine.crew());
         Self {
             network,
             recipe,
@@ -286,7 +289,7 @@ impl<'a> Run<'a> {
             steps,
             state,
             engine,
-            gatherer: Gatherer::new(recipe.augmentation, network.sizes().input, gathered),
+            gatherer,
             epoch: None,
             order: Vec::with_capacity(samples.len()),
             gradient: Memory::zeros(params),
@@ -323,11 +326,13 @@ impl<'a> Run<'a> {
         let (epoch, step) = self.place(number);
         let Self { recipe, state, update, engine, gatherer, gradient, uphill, .. } = self;
         let State { parameters, snapshot, slots, mean, .. } = state;
-        let taken = taken(&self.order, self.batch_size, number % self.steps_per_epoch);
+        let of_epoch = number % self.steps_per_epoch;
+        let [taken, next] = [of_epoch, of_epoch + 1].map(|number| taken(&self.order, self.batch_size, number));
         let samples = taken.len();
         let key = (recipe.seed, number / self.steps_per_epoch);
-        let mut batch = Supply::new(gatherer, &recipe.population, key, self.samples, &self.order, taken);
+        let mut batch = Supply::new(gatherer, &recipe.population, key, &self.order, taken);
         batch.gather(engine.crew());
+        batch.announce(next);
         let mut result = engine.gradient(number, parameters, &mut batch, gradient);
         if let (Some(rho), Ok(_)) = (recipe.sam, result) {
             sam::ascend::<Widest>(rho, parameters, gradient, uphill);
@@ -378,7 +383,7 @@ impl<'a> Run<'a> {
         let Self { recipe, state, engine, gatherer, gradient, .. } = self;
         let taken = taken(&self.order, self.batch_size, done % self.steps_per_epoch);
         let key = (recipe.seed, done / self.steps_per_epoch);
-        let mut batch = Supply::new(gatherer, &recipe.population, key, self.samples, &self.order, taken);
+        let mut batch = Supply::new(gatherer, &recipe.population, key, &self.order, taken);
         if engine.gradient(state.step, &state.parameters, &mut batch, gradient) == Err(StepError::NonFiniteLoss) {
             state.parameters.copy_from_slice(&state.snapshot);
             state.step = done;
@@ -401,9 +406,9 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Those of an epoch's samples, in its order, that batch `number` takes.
+/// Those of an epoch's samples, in its order, that batch `number` takes; behind the last, none.
 fn taken(order: &[u32], batch_size: usize, number: u32) -> Range<usize> {
-    let first = number as usize * batch_size;
+    let first = order.len().min(number as usize * batch_size);
     first..order.len().min(first + batch_size)
 }
 

@@ -1,6 +1,8 @@
 //! The heap of a training run does not grow with the population. Without the test harness, whose threads would be counted too.
 
 use std::alloc::System;
+use std::sync::Arc;
+use std::time::Duration;
 
 use pg_core::initialise::Initialise;
 use pg_core::loss::Loss;
@@ -41,7 +43,8 @@ impl Observer for Watch {
 fn run(population: Population, threads: usize) -> (usize, usize) {
     let zoo = pg_host::zoo();
     let entry = zoo.iter().find(|entry| entry.name() == "mlp-64-32-10").unwrap();
-    let samples = Samples { inputs: (0..40 * 64).map(|i| (i % 17) as f32 / 17.0).collect(), labels: (0..40).map(|i| i % 10).collect() };
+    let inputs = (0..40 * 64).map(|i| (i % 17) as f32 / 17.0).collect();
+    let samples = Arc::new(Samples { inputs, labels: (0..40).map(|i| i % 10).collect() });
     let recipe = Recipe {
         epochs: 2,
         batch: 16,
@@ -60,6 +63,8 @@ fn run(population: Population, threads: usize) -> (usize, usize) {
         seed: 1,
         threads,
     };
+    // The threads of the run before give their memory back when they end.
+    std::thread::sleep(Duration::from_millis(20));
     let (before, _) = heap();
     let mut watch = Watch { peak: 0, first: None, asked: 0 };
     let trained = train(entry.network(), &recipe, &samples, &mut watch);

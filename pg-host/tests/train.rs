@@ -4,6 +4,7 @@ mod program;
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::Stdio;
+use std::sync::Arc;
 
 use program::Program;
 
@@ -165,7 +166,7 @@ fn a_run_that_is_stopped_after_a_step_that_overflowed_has_finite_parameters() {
     let Ok(pg_host::cli::Command::Train(options)) = pg_host::cli::parse(arguments) else { panic!("no train") };
     let zoo = pg_host::zoo();
     let network = zoo.iter().find(|entry| entry.name() == "mlp-64-32-10").unwrap().network();
-    let samples = pg_host::data::Samples { inputs: vec![1e3; 64], labels: vec![1] };
+    let samples = Arc::new(pg_host::data::Samples { inputs: vec![1e3; 64], labels: vec![1] });
     let trained = train(network, &options.recipe(), &samples, &mut Impatient);
     assert_eq!((trained.end, trained.steps), (End::Diverged { epoch: 1, step: 1 }, 0));
     assert!(trained.parameters.iter().all(|p| p.is_finite()));
@@ -191,7 +192,7 @@ fn a_run_that_goes_on_from_any_of_its_states_ends_with_the_same_bits() {
     let zoo = pg_host::zoo();
     let network = zoo.iter().find(|entry| entry.name() == "mlp-64-32-10").unwrap().network();
     let inputs = (0..50 * 64).map(|i| (i * 7 % 31) as f32 / 31.0).collect();
-    let samples = pg_host::data::Samples { inputs, labels: (0..50).map(|i| i * 3 % 10).collect() };
+    let samples = Arc::new(pg_host::data::Samples { inputs, labels: (0..50).map(|i| i * 3 % 10).collect() });
     for line in ["", "--optimiser adam --ema 0.9 --augment shift=1,mixup=0.2", "--population 0 --sam 0.05", "--rate 1e5"] {
         let line = format!("pg-host train --epochs 3 --batch 16 --population 2 {line}");
         let Ok(pg_host::cli::Command::Train(options)) = pg_host::cli::parse(line.split_whitespace().map(Into::into)) else {

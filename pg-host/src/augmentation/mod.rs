@@ -23,6 +23,7 @@ mod grammar;
 mod mask;
 mod mixup;
 mod noise;
+mod room;
 mod scale;
 mod shift;
 

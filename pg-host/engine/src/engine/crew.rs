@@ -1,13 +1,13 @@
 //! Threads that do the parts of a step together. Between two of them lies less time than a sleeping thread takes to wake, some fifty microseconds;
-//! so whoever waits looks for work for a while before it sleeps.
+//! so whoever waits looks for work for a while before it sleeps, and does what there is to be done meanwhile.
 //!
 //! What they do is nothing to it.
 
 use std::hint::spin_loop;
 use std::iter;
 use std::ops::Range;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -34,9 +34,17 @@ pub struct Crew(Option<Others>);
 
 struct Others {
     pool: ThreadPool,
-    /// How often they were called.
-    calls: Arc<AtomicUsize>,
+    known: Arc<Known>,
     balance: Balance,
+}
+
+/// What all threads know.
+#[derive(Default)]
+struct Known {
+    /// How often the others were called.
+    calls: AtomicUsize,
+    /// Does a little of what can be done while they wait, and tells whether there was anything.
+    meanwhile: OnceLock<Box<dyn Fn() -> bool + Send + Sync>>,
 }
 
 impl Crew {
@@ -49,7 +57,7 @@ impl Crew {
             return Ok(Self::default());
         }
         let pool = ThreadPoolBuilder::new().num_threads(threads - 1).build()?;
-        Ok(Self(Some(Others { pool, calls: Arc::default(), balance: Balance::default() })))
+        Ok(Self(Some(Others { pool, known: Arc::default(), balance: Balance::default() })))
     }
 
     /// How many threads there are.
@@ -57,17 +65,25 @@ impl Crew {
         1 + self.0.as_ref().map_or(0, |others| others.pool.current_num_threads())
     }
 
+    /// Whenever a thread waits for others, it does `some` work again and again until that says that there was none. It should be little, since others
+    /// may have to wait for it in turn, and must not panic. A crew has one such work, the first that it is given.
+    pub fn meanwhile(&self, some: impl Fn() -> bool + Send + Sync + 'static) {
+        if let Some(Others { known, .. }) = &self.0 {
+            known.meanwhile.get_or_init(|| Box::new(some));
+        }
+    }
+
     /// Does `work` on each part at the same time; there should be no more parts than threads, or some wait for others to stop looking. A panic in one
     /// of them comes out of here when all have ended.
     pub fn all<T: Send>(&self, parts: impl IntoIterator<Item = T>, work: impl Fn(T) + Sync) {
-        let Some(Others { pool, calls, .. }) = &self.0 else {
+        let Some(Others { pool, known, .. }) = &self.0 else {
             return parts.into_iter().for_each(work);
         };
         let mut parts = parts.into_iter();
         let Some(first) = parts.next() else { return };
         let Some(second) = parts.next() else { return work(first) };
         let mut parts = iter::once(second).chain(parts);
-        let call = calls.load(Ordering::Relaxed) + 1;
+        let call = known.calls.load(Ordering::Relaxed) + 1;
         let (work, ended) = (&work, &AtomicUsize::new(0));
         pool.in_place_scope(|scope| {
             let mut others = 0;
@@ -82,14 +98,14 @@ impl Crew {
                     // Ends last, so that little is left to wait for when it has.
                     let _end = End(ended);
                     part.into_iter().for_each(work);
-                    let calls = Arc::clone(calls);
-                    rayon::spawn(move || look(|| calls.load(Ordering::Acquire) > call));
+                    let known = Arc::clone(known);
+                    rayon::spawn(move || known.wait(|| known.calls.load(Ordering::Acquire) > call));
                 });
             }
             // Who looks finds the work there.
-            calls.store(call, Ordering::Release);
+            known.calls.store(call, Ordering::Release);
             work(first);
-            look(|| ended.load(Ordering::Acquire) == others);
+            known.wait(|| ended.load(Ordering::Acquire) == others);
         });
     }
 
@@ -147,14 +163,19 @@ impl Drop for End<'_> {
     }
 }
 
-/// Waits until it is so, or patience is over. It soon makes way for others, among them, on a busy machine, the one that it waits for.
-fn look(so: impl Fn() -> bool) {
-    let start = Instant::now();
-    while !so() {
-        match start.elapsed() {
-            elapsed if elapsed < SOON => spin_loop(),
-            elapsed if elapsed < PATIENCE => yield_now(),
-            _ => return,
+impl Known {
+    /// Waits until it is so, or patience is over. It soon makes way for others, among them, on a busy machine, the one that it waits for.
+    fn wait(&self, so: impl Fn() -> bool) {
+        let mut start = Instant::now();
+        while !so() {
+            if self.meanwhile.get().is_some_and(|some| some()) {
+                start = Instant::now();
+            }
+            match start.elapsed() {
+                waited if waited < SOON => spin_loop(),
+                waited if waited < PATIENCE => yield_now(),
+                _ => return,
+            }
         }
     }
 }
@@ -199,6 +220,26 @@ mod tests {
                     });
                     assert!(first.iter().chain(&second[..2 * all]).zip((0..first.len()).chain(0..2 * all)).all(|(&x, i)| x == i as f32));
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn threads_that_wait_do_some_other_work() {
+        for threads in [2, 3] {
+            let (crew, done) = (Crew::new(threads).unwrap(), Arc::new(AtomicUsize::new(0)));
+            let also = Arc::clone(&done);
+            // Some more four times of five.
+            crew.meanwhile(move || also.fetch_add(1, Ordering::Relaxed) % 5 < 4);
+            for slow in 0..threads {
+                // Whoever is slow waits until somebody has had time for it.
+                let before = done.load(Ordering::Relaxed);
+                crew.all(0..threads, |part| {
+                    while part == slow && done.load(Ordering::Relaxed) == before {
+                        yield_now();
+                    }
+                });
+                assert!(done.load(Ordering::Relaxed) > before);
             }
         }
     }
