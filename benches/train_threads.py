@@ -1,31 +1,45 @@
 """Whole runs of `train` with one thread and with two, in turn: passes a second, the median and the best, and their ratios.
 
-    python3 benches/train_threads.py target/release/pg-host [RUNS [NET [SAMPLES]]]
+    python3 benches/train_threads.py target/release/pg-host
 
+Of several programs, such as a build before a change and one after it, each round runs all in turn: what the machine does meanwhile, it does to all.
 Needs Fashion-MNIST (Debian's dataset-fashion-mnist, or PG_DATA). Nothing else should run on the machine.
 """
 
+import argparse
 import json
 import statistics
 import subprocess
-import sys
 import tempfile
 
-program, runs, net, samples = (sys.argv[1:] + ["10", "mlp-784-128-10", "60000"][len(sys.argv) - 2 :])[:4]
-OPTIONS = f"train --data fashion-mnist --net {net} --train-samples {samples} --batch 64 --epochs 2 --json".split()
+options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+options.add_argument("programs", nargs="+", metavar="PROGRAM", help="pg-host, one build or several")
+options.add_argument("--rounds", type=int, default=10, help="runs of each kind (default %(default)s)")
+options.add_argument("--net", default="mlp-784-128-10", help="the network (default %(default)s)")
+options.add_argument("--batch", type=int, default=64, help="samples in a step (default %(default)s)")
+options.add_argument("--samples", type=int, default=60000, help="training samples (default %(default)s)")
+options.add_argument("--population", type=int, nargs="+", default=[0, 1, 2, 3, 4, 8], metavar="K", help="members (default %(default)s)")
+options = options.parse_args()
 
 
-def passes(members, threads, out):
-    words = ["--population", str(members), "--threads", str(threads), "--out", out]
-    done = subprocess.run([program, *OPTIONS, *words], check=True, capture_output=True, text=True)
+def passes(program, members, threads, out):
+    words = f"train --data fashion-mnist --net {options.net} --train-samples {options.samples} --batch {options.batch} --epochs 2 --json"
+    words += f" --population {members} --threads {threads}"
+    done = subprocess.run([program, *words.split(), "--out", out], check=True, capture_output=True, text=True)
     return json.loads(done.stdout)["passes_per_s"]
 
 
 with tempfile.TemporaryDirectory() as directory:
-    print("  K  thousand passes/s: 1 thread, 2 threads  ratio of medians  of the best")
-    for members in (0, 1, 2, 3, 4, 8):
-        pairs = [[passes(members, threads, directory + "/model.pg") for threads in (1, 2)] for _ in range(int(runs))]
-        one, two = zip(*pairs)
-        medians = statistics.median(one), statistics.median(two)
-        ratios = medians[1] / medians[0], max(two) / max(one)
-        print(f"{members:3}  {medians[0] / 1e3:28.0f} {medians[1] / 1e3:10.0f}  {ratios[0]:16.2f}  {ratios[1]:11.2f}", flush=True)
+    print("  K  thousand passes/s: 1 thread, 2 threads  ratio of medians  of the best  median of ratios")
+    for members in options.population:
+        runs = [(program, threads) for program in options.programs for threads in (1, 2)]
+        speeds = {run: [] for run in runs}
+        for _ in range(options.rounds):
+            for program, threads in runs:
+                speeds[program, threads].append(passes(program, members, threads, directory + "/model.pg") / 1e3)
+        for program in options.programs:
+            one, two = speeds[program, 1], speeds[program, 2]
+            medians = statistics.median(one), statistics.median(two)
+            ratios = medians[1] / medians[0], max(two) / max(one), statistics.median(b / a for a, b in zip(one, two))
+            name = f"  {program}" if len(options.programs) > 1 else ""
+            print(f"{members:3}  {medians[0]:28.0f} {medians[1]:10.0f}  {ratios[0]:16.2f}  {ratios[1]:11.2f}  {ratios[2]:16.2f}{name}", flush=True)

@@ -2,6 +2,7 @@
 
 use crate::any_network::AnyNetwork;
 use crate::data::Samples;
+use crate::engine::Crew;
 use crate::metrics::{Confusion, Scores, calibration_error};
 
 /// The outputs for samples, and what follows from them.
@@ -15,13 +16,13 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// Runs the network on normalised samples.
-    pub fn of(network: &dyn AnyNetwork, parameters: &[f32], inputs: &[f32]) -> Self {
-        Self::of_logits(network.sizes().outputs, network.logits(parameters, inputs))
+    pub fn of(crew: &Crew, network: &dyn AnyNetwork, parameters: &[f32], inputs: &[f32]) -> Self {
+        Self::of_logits(network.sizes().outputs, network.logits(crew, parameters, inputs))
     }
 
     /// The same with batch norms folded into the weights before them.
-    pub fn of_folded(network: &dyn AnyNetwork, parameters: &[f32], inputs: &[f32]) -> Self {
-        Self::of_logits(network.sizes().outputs, network.folded_logits(parameters, inputs))
+    pub fn of_folded(crew: &Crew, network: &dyn AnyNetwork, parameters: &[f32], inputs: &[f32]) -> Self {
+        Self::of_logits(network.sizes().outputs, network.folded_logits(crew, parameters, inputs))
     }
 
     fn of_logits(classes: usize, logits: Vec<f32>) -> Self {
@@ -66,8 +67,8 @@ impl Evaluation {
 }
 
 /// The scores of a network on normalised samples.
-pub fn scores(network: &dyn AnyNetwork, parameters: &[f32], samples: &Samples, classes: &[String]) -> Scores {
-    Evaluation::of(network, parameters, &samples.inputs).scores(&samples.labels, classes)
+pub fn scores(crew: &Crew, network: &dyn AnyNetwork, parameters: &[f32], samples: &Samples, classes: &[String]) -> Scores {
+    Evaluation::of(crew, network, parameters, &samples.inputs).scores(&samples.labels, classes)
 }
 
 /// The first of the largest logits; NaN is never larger.

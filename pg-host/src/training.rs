@@ -20,7 +20,7 @@ use pg_core::{Widest, average, clip, sam};
 use crate::any_network::AnyNetwork;
 use crate::augmentation::{Augmentation, Gatherer};
 use crate::data::Samples;
-use crate::engine::{Engine, Task};
+use crate::engine::{Crew, Engine, Task};
 use crate::memory::Memory;
 use crate::supply::Supply;
 use crate::tally::Tally;
@@ -96,8 +96,8 @@ pub trait Observer {
     fn step(&mut self, samples: usize, loss_nats: f32) -> bool;
 
     /// An epoch is done: its number from 1, its mean loss, the parameters after it. `measured` makes them fit to predict: it measures the
-    /// running statistics of a network that has some.
-    fn epoch(&mut self, _number: u32, _loss_nats: f64, _measured: &mut dyn FnMut() -> Memory) {}
+    /// running statistics of a network that has some. The crew is free for as long.
+    fn epoch(&mut self, _number: u32, _loss_nats: f64, _crew: &Crew, _measured: &mut dyn FnMut() -> Memory) {}
 
     /// The run is between two steps, behind everything else that is said of the one before; it can go on from here at any time. `last` tells
     /// that it ends here, complete or stopped; a run that diverged ends without.
@@ -243,7 +243,7 @@ pub fn resume(network: &dyn AnyNetwork, recipe: &Recipe, samples: &Arc<Samples>,
     let end = run.finish(observer).err().unwrap_or(End::Complete);
     let Run { state, steps_per_epoch, batch_size, engine, .. } = run;
     // Of a run that diverged the parameters are those before; an average of finite parameters is finite.
-    let parameters = measured(network, state.kept(), samples, batch_size);
+    let parameters = measured(engine.crew(), network, state.kept(), samples, batch_size);
     let (epochs, loss_nats) = (state.step / steps_per_epoch.max(1), state.loss_nats());
     let State { step: steps, passes, members, .. } = state;
     Trained { parameters, epochs, steps, passes, members, loss_nats, threads: engine.threads(), end }
@@ -307,9 +307,9 @@ impl<'a> Run<'a> {
                 self.check()?;
             }
             if self.state.step.is_multiple_of(self.steps_per_epoch) {
-                let Self { network, samples, batch_size, state, .. } = self;
-                let mut measured = || measured(*network, state.kept(), samples, *batch_size);
-                observer.epoch(state.step / self.steps_per_epoch, state.loss_nats(), &mut measured);
+                let Self { network, samples, batch_size, state, engine, .. } = self;
+                let mut measured = || measured(engine.crew(), *network, state.kept(), samples, *batch_size);
+                observer.epoch(state.step / self.steps_per_epoch, state.loss_nats(), engine.crew(), &mut measured);
             }
             observer.state(&self.state, last);
             if stopped && self.state.step < self.steps {
@@ -413,11 +413,11 @@ fn taken(order: &[u32], batch_size: usize, number: u32) -> Range<usize> {
 }
 
 /// The parameters with running statistics measured on the first [`MEASURED`] samples, in batches of the size that was trained with.
-fn measured(network: &dyn AnyNetwork, parameters: &[f32], samples: &Samples, batch: usize) -> Memory {
+fn measured(crew: &Crew, network: &dyn AnyNetwork, parameters: &[f32], samples: &Samples, batch: usize) -> Memory {
     let mut measured = Memory::zeros(parameters.len());
     measured.copy_from_slice(parameters);
     let count = samples.len().min(MEASURED) * network.sizes().input.len();
-    network.estimate(&mut measured, &samples.inputs[..count], batch);
+    network.estimate(crew, &mut measured, &samples.inputs[..count], batch);
     measured
 }
 

@@ -20,7 +20,8 @@ use super::{SHARD, StepError};
 /// # Panics
 /// When the workspace was made for fewer samples.
 pub fn infer<'a, N: Network, F: Form>(parameters: &[f32], inputs: &[f32], samples: usize, workspace: &'a mut Workspace) -> &'a [f32] {
-    run::<N, F>(&Pass::infer(samples, F::columns(samples)), parameters, inputs, workspace)
+    let pass = Pass { sharing: workspace.sharing, ..Pass::infer(samples, F::columns(samples)) };
+    run::<N, F>(&pass, parameters, inputs, workspace)
 }
 
 /// A forward pass; returns the outputs.
@@ -44,7 +45,7 @@ pub fn estimate<N: Network, F: Form>(parameters: &mut [f32], inputs: &[f32], sam
     if N::STATISTICS == 0 {
         return;
     }
-    let pass = Pass { mode: Mode::Estimate, ..Pass::infer(samples, F::columns(samples)) };
+    let pass = Pass { mode: Mode::Estimate, sharing: workspace.sharing, ..Pass::infer(samples, F::columns(samples)) };
     run::<N, F>(&pass, parameters, inputs, workspace);
     let share = samples as f32 / (seen + samples) as f32;
     N::estimate::<F>(&pass, share, parameters, workspace.tape);

@@ -3,6 +3,7 @@
 //! It tells a network's sizes, makes its first parameters, its outputs and its [`Engine`]; it owns no memory and reads no file.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 
 use pg_core::floats::Floats;
 use pg_core::form::{Form, Samples, Scalar};
@@ -15,7 +16,7 @@ use pg_core::population::{Population, SHARD, Workspace, estimate, infer};
 use pg_core::tuner::TuneError;
 use pg_core::{Network, Shape, Widest};
 
-use crate::engine::{Engine, Task};
+use crate::engine::{Crew, Engine, Task};
 use crate::memory::Memory;
 use crate::profile::Profile;
 use crate::session::{Session, Tuned};
@@ -69,23 +70,24 @@ pub trait AnyNetwork: Send + Sync {
     /// When the model is another network's.
     fn parameters(&self, model: &Model) -> Result<Memory, ModelError>;
 
-    /// Measures the running statistics among the parameters on normalised inputs, batch by batch; does nothing without such.
+    /// Measures the running statistics among the parameters on normalised inputs, batch by batch; does nothing without such. The threads of the crew
+    /// share each pass.
     ///
     /// # Panics
     /// When there are not as many parameters, or no whole number of samples.
-    fn estimate(&self, parameters: &mut [f32], inputs: &[f32], batch: usize);
+    fn estimate(&self, crew: &Crew, parameters: &mut [f32], inputs: &[f32], batch: usize);
 
-    /// The outputs for normalised inputs, `[sample][output]`.
+    /// The outputs for normalised inputs, `[sample][output]`; each thread of the crew computes those of some samples.
     ///
     /// # Panics
     /// When there are not as many parameters, or no whole number of samples.
-    fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32>;
+    fn logits(&self, crew: &Crew, parameters: &[f32], inputs: &[f32]) -> Vec<f32>;
 
     /// The same with batch norms folded into the weights before them: what a device with a [`Folded`] network gives.
     ///
     /// # Panics
     /// When there are not as many parameters, or no whole number of samples.
-    fn folded_logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32>;
+    fn folded_logits(&self, crew: &Crew, parameters: &[f32], inputs: &[f32]) -> Vec<f32>;
 
     /// The layers, to be timed in a training step of `samples`.
     fn profile(&self, samples: usize) -> Profile;
@@ -157,14 +159,14 @@ impl<N: Foldable> AnyNetwork for Known<N> {
         Ok(parameters)
     }
 
-    fn estimate(&self, parameters: &mut [f32], inputs: &[f32], batch: usize) {
+    fn estimate(&self, crew: &Crew, parameters: &mut [f32], inputs: &[f32], batch: usize) {
         type F = Samples<Widest>;
         if N::STATISTICS == 0 {
             return;
         }
         assert_eq!((parameters.len(), inputs.len() % N::INPUT.len()), (N::PARAMS, 0));
-        let mut memory = Memory::zeros(Workspace::len::<N, F>(batch));
-        let mut workspace = Workspace::new::<N, F>(batch, &mut memory);
+        let mut memory = Memory::zeros(Workspace::len_shared::<N, F>(batch, crew.threads()));
+        let mut workspace = crew.workspace::<N, F>(batch, &mut memory);
         let mut seen = 0;
         for inputs in inputs.chunks(batch * N::INPUT.len()) {
             let samples = inputs.len() / N::INPUT.len();
@@ -173,14 +175,14 @@ impl<N: Foldable> AnyNetwork for Known<N> {
         }
     }
 
-    fn logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
-        logits::<N>(parameters, inputs)
+    fn logits(&self, crew: &Crew, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
+        logits::<N>(crew, parameters, inputs)
     }
 
-    fn folded_logits(&self, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
+    fn folded_logits(&self, crew: &Crew, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
         let mut folded = Memory::zeros(<Folded<N> as Network>::PARAMS);
         <Folded<N> as Network>::load(Floats::new(parameters), &mut folded);
-        logits::<Folded<N>>(&folded, inputs)
+        logits::<Folded<N>>(crew, &folded, inputs)
     }
 
     fn profile(&self, samples: usize) -> Profile {
@@ -225,18 +227,61 @@ const fn inference_ram_bytes<N: Network>() -> usize {
 }
 
 /// The outputs for normalised inputs, `[sample][output]`.
-fn logits<N: Network>(parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
-    type F = Samples<Widest>;
+fn logits<N: Network>(crew: &Crew, parameters: &[f32], inputs: &[f32]) -> Vec<f32> {
     assert_eq!((parameters.len(), inputs.len() % N::INPUT.len()), (N::PARAMS, 0));
     let samples = inputs.len() / N::INPUT.len();
-    let mut memory = Memory::zeros(Workspace::len::<N, F>(samples.min(SHARD)));
-    let mut workspace = Workspace::new::<N, F>(samples.min(SHARD), &mut memory);
-    let mut logits = Vec::with_capacity(samples * N::OUTPUTS);
-    for shard in inputs.chunks(SHARD * N::INPUT.len()) {
-        let count = shard.len() / N::INPUT.len();
-        let stride = <F as Form>::columns(count) * <F as Form>::COLUMN;
-        let outputs = infer::<N, F>(parameters, shard, count, &mut workspace);
-        logits.extend((0..count).flat_map(|n| (0..N::OUTPUTS).map(move |o| outputs[o * stride + n])));
-    }
+    let mut logits = vec![0.0; samples * N::OUTPUTS];
+    let mut rest = &mut logits[..];
+    let cut = |range: Range<usize>| {
+        let logits = rest.split_off_mut(..range.len() * N::OUTPUTS).expect("outputs of all samples");
+        (&inputs[range.start * N::INPUT.len()..range.end * N::INPUT.len()], logits)
+    };
+    crew.divide(samples, SHARD, cut, |(inputs, logits)| write_logits::<N>(parameters, inputs, logits));
     logits
+}
+
+/// One thread's part of them.
+fn write_logits<N: Network>(parameters: &[f32], inputs: &[f32], logits: &mut [f32]) {
+    type F = Samples<Widest>;
+    let most = SHARD.min(inputs.len() / N::INPUT.len());
+    let mut memory = Memory::zeros(Workspace::len::<N, F>(most));
+    let mut workspace = Workspace::new::<N, F>(most, &mut memory);
+    for (inputs, logits) in inputs.chunks(SHARD * N::INPUT.len()).zip(logits.chunks_mut(SHARD * N::OUTPUTS)) {
+        let count = inputs.len() / N::INPUT.len();
+        let stride = <F as Form>::columns(count) * <F as Form>::COLUMN;
+        let outputs = infer::<N, F>(parameters, inputs, count, &mut workspace);
+        for (n, logits) in logits.chunks_exact_mut(N::OUTPUTS).enumerate() {
+            logits.iter_mut().enumerate().for_each(|(o, logit)| *logit = outputs[o * stride + n]);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pg_core::layers::{BatchNorm, Conv2d, Dense, Relu};
+    use pg_core::{Image, Sequential};
+
+    use super::*;
+
+    #[test]
+    fn outputs_and_running_statistics_do_not_depend_on_the_threads() {
+        type N = Sequential<Image<1, 20, 20>, (Conv2d<8, 3>, BatchNorm, Relu, Dense<40>, BatchNorm, Relu, Dense<5>)>;
+        let network = Known::<N>(PhantomData);
+        for samples in [1, 3, 64, 200] {
+            let inputs: Vec<f32> = (0..samples * 400).map(|i| (i % 97) as f32 / 50.0 - 0.9).collect();
+            let of = |threads| {
+                let crew = Crew::new(threads).unwrap();
+                let mut parameters = network.initialise(Initialise::AUTO, 3);
+                network.estimate(&crew, &mut parameters, &inputs, 50);
+                let all =
+                    [network.logits(&crew, &parameters, &inputs), network.folded_logits(&crew, &parameters, &inputs), parameters.to_vec()];
+                all.map(|numbers| numbers.iter().map(|x| x.to_bits()).collect::<Vec<_>>())
+            };
+            let one = of(1);
+            assert_eq!((one[0].len(), one[1].len()), (5 * samples, 5 * samples));
+            for threads in [2, 3, 8] {
+                assert!(of(threads) == one, "{samples} samples, {threads} threads");
+            }
+        }
+    }
 }

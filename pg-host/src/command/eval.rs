@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{columns, json_text, load_for};
+use crate::engine::Crew;
 use crate::entry::Entry;
 use crate::evaluation::Evaluation;
 use crate::failure::Failure;
@@ -22,7 +23,7 @@ pub(super) fn run(networks: &[Entry], options: &EvalOptions) -> Result<String, F
     let (mut samples, carved) = select(data, part)?;
     normalise(&known.model.normalisation, shape, &mut samples);
     let evaluate = if options.folded { Evaluation::of_folded } else { Evaluation::of };
-    let evaluation = evaluate(known.entry.network(), &known.parameters, &samples.inputs);
+    let evaluation = evaluate(&Crew::of_machine(), known.entry.network(), &known.parameters, &samples.inputs);
     let confusion = evaluation.confusion(&samples.labels);
     let scores = evaluation.scores(&samples.labels, &classes);
     if options.json {

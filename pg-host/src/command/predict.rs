@@ -4,6 +4,7 @@ use pg_core::Shape;
 use serde_json::{Map, Value, json};
 
 use super::{json_text, load_for};
+use crate::engine::Crew;
 use crate::entry::Entry;
 use crate::evaluation::Evaluation;
 use crate::failure::Failure;
@@ -24,7 +25,7 @@ pub(super) fn run(networks: &[Entry], options: &PredictOptions) -> Result<String
     samples.inputs.truncate(count * shape.len());
     normalise(&known.model.normalisation, shape, &mut samples);
     let evaluate = if options.folded { Evaluation::of_folded } else { Evaluation::of };
-    let evaluation = evaluate(known.entry.network(), &known.parameters, &samples.inputs);
+    let evaluation = evaluate(&Crew::of_machine(), known.entry.network(), &known.parameters, &samples.inputs);
     let rows = (0..count).map(|i| row(&evaluation, i, &classes, samples.labels[i], options));
     if options.json { Ok(json_text(&rows.map(Value::Object).collect())) } else { Ok(csv(rows)?) }
 }

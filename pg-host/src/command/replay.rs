@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{json_text, load_for};
 use crate::any_network::AnyNetwork;
 use crate::data::{Dataset, Samples};
+use crate::engine::Crew;
 use crate::entry::Entry;
 use crate::evaluation::Evaluation;
 use crate::failure::Failure;
@@ -87,8 +88,9 @@ fn one(known: &Known, options: &ReplayOptions, session: u32, labelled: &Samples,
     let scope = options.last.map_or(Scope::EVERYTHING, |count| Scope::last(count, &leaves));
     let settings = pg_core::tuner::Settings { scope: if options.biases { scope.biases() } else { scope }, ..options.settings };
     let seed = options.seed + u64::from(session);
+    let crew = Crew::of_machine();
     let accuracy = |parameters: &[f32]| {
-        let predicted = Evaluation::of(network, parameters, &tested.inputs).predicted;
+        let predicted = Evaluation::of(&crew, network, parameters, &tested.inputs).predicted;
         let right = predicted.iter().zip(&tested.labels).filter(|(predicted, label)| predicted == label).count();
         right as f64 / tested.len() as f64
     };

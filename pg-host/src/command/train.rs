@@ -12,6 +12,7 @@ use crate::any_network::AnyNetwork;
 use crate::checkpoint::directory::Found;
 use crate::checkpoint::{Directory, Keeper};
 use crate::data::Samples;
+use crate::engine::Crew;
 use crate::entry::Entry;
 use crate::evaluation;
 use crate::experiment::{self, Experiment};
@@ -92,7 +93,13 @@ pub(super) fn go(networks: &[Entry], options: &TrainOptions, found: Option<(Dire
         let old = if options.out.exists() { format!("{path} is untouched") } else { format!("{path} was not written") };
         diverged(format!("no step had a finite loss after it, and {old}"))?;
     }
-    let test = evaluation::scores(entry.network(), &trained.parameters, &prepared.test, &prepared.classes);
+    let test = evaluation::scores(
+        &Crew::new(trained.threads).unwrap_or_default(),
+        entry.network(),
+        &trained.parameters,
+        &prepared.test,
+        &prepared.classes,
+    );
     let outcome = Outcome {
         network: entry.network(),
         parameters: &trained.parameters,
@@ -154,9 +161,9 @@ impl Observer for Watcher<'_> {
         !interrupt::asked()
     }
 
-    fn epoch(&mut self, number: u32, loss_nats: f64, measured: &mut dyn FnMut() -> Memory) {
+    fn epoch(&mut self, number: u32, loss_nats: f64, crew: &Crew, measured: &mut dyn FnMut() -> Memory) {
         if !self.validation.is_empty() {
-            self.scores = Some(evaluation::scores(self.network, &measured(), self.validation, self.classes));
+            self.scores = Some(evaluation::scores(crew, self.network, &measured(), self.validation, self.classes));
         }
         self.progress.epoch(number, loss_nats, self.scores.as_ref().map(|scores| scores.macro_f1));
     }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::plan::{Purpose, Run, identity};
 use super::records::{Judgement, Moment, Record};
 use crate::any_network::AnyNetwork;
+use crate::engine::Crew;
 use crate::entry::Entry;
 use crate::evaluation;
 use crate::experiment::{self, Experiment, Material};
@@ -59,21 +60,21 @@ impl Observer for Follower<'_> {
         !(self.stop)()
     }
 
-    fn epoch(&mut self, epoch: u32, loss_nats: f64, measured: &mut dyn FnMut() -> Memory) {
+    fn epoch(&mut self, epoch: u32, loss_nats: f64, crew: &Crew, measured: &mut dyn FnMut() -> Memory) {
         if !epoch.is_multiple_of(self.every) && epoch != self.experiment.recipe.epochs {
             return;
         }
         let Experiment { entry, prepared, .. } = self.experiment;
-        let scored = || judge(entry.network(), &measured(), prepared, true).macro_f1;
+        let scored = || judge(crew, entry.network(), &measured(), prepared, true).macro_f1;
         let macro_f1 = (!prepared.validation.is_empty()).then(scored);
         self.curve.push(Moment { epoch, loss_nats, macro_f1 });
     }
 }
 
 /// On the validation samples, or on the test part.
-fn judge(network: &dyn AnyNetwork, parameters: &[f32], prepared: &crate::parts::Prepared, validation: bool) -> Judgement {
+fn judge(crew: &Crew, network: &dyn AnyNetwork, parameters: &[f32], prepared: &crate::parts::Prepared, validation: bool) -> Judgement {
     let samples = if validation { &prepared.validation } else { &prepared.test };
-    Judgement::from(&evaluation::scores(network, parameters, samples, &prepared.classes))
+    Judgement::from(&evaluation::scores(crew, network, parameters, samples, &prepared.classes))
 }
 
 /// CRC-64/XZ of parameters.
@@ -96,7 +97,7 @@ pub fn perform(networks: &[Entry], shelf: &Shelf, run: &Run, stop: &(dyn Fn() ->
     if trained.end == End::Stopped {
         return Ok(None);
     }
-    let judged = |validation| judge(entry.network(), &trained.parameters, prepared, validation);
+    let judged = |validation| judge(&Crew::default(), entry.network(), &trained.parameters, prepared, validation);
     Ok(Some(Record {
         purpose: run.purpose,
         words: run.words.clone(),

@@ -8,9 +8,12 @@ use std::iter;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::thread::yield_now;
+use std::thread::{available_parallelism, yield_now};
 use std::time::{Duration, Instant};
 
+use pg_core::Network;
+use pg_core::form::Form;
+use pg_core::population::Workspace;
 use pg_core::sharing::{Share, Slices, cut};
 use rayon::{ThreadPool, ThreadPoolBuildError, ThreadPoolBuilder};
 
@@ -58,6 +61,19 @@ impl Crew {
         }
         let pool = ThreadPoolBuilder::new().num_threads(threads - 1).build()?;
         Ok(Self(Some(Others { pool, known: Arc::default(), balance: Balance::default() })))
+    }
+
+    /// As many as the machine has cores, or as the system grants.
+    pub fn of_machine() -> Self {
+        available_parallelism().ok().and_then(|cores| Self::new(cores.into()).ok()).unwrap_or_default()
+    }
+
+    /// A workspace for passes that they share, in memory of [`Workspace::len_shared`].
+    pub(crate) fn workspace<'a, N: Network, F: Form>(&'a self, samples: usize, memory: &'a mut [f32]) -> Workspace<'a> {
+        match self.threads() {
+            1 => Workspace::new::<N, F>(samples, memory),
+            threads => Workspace::shared::<N, F>(samples, threads, self, memory),
+        }
     }
 
     /// How many threads there are.

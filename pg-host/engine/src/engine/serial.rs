@@ -38,11 +38,7 @@ impl<N: Network> Engine for Serial<N> {
         assert_eq!(gradient.len(), N::PARAMS, "a number for each parameter");
         let Self { task: Task { population, loss, seed, steps, .. }, scales, weights, .. } = self;
         let population = population.at(step, *steps);
-        let (samples, threads) = (self.task.batch, self.crew.threads());
-        let mut workspace = match threads {
-            1 => Workspace::new::<N, Form>(samples, &mut self.workspace),
-            _ => Workspace::shared::<N, Form>(samples, threads, &self.crew, &mut self.workspace),
-        };
+        let mut workspace = self.crew.workspace::<N, Form>(self.task.batch, &mut self.workspace);
         population.gradient_of::<N, Form>(loss, *seed, step, parameters, source, scales, weights, &mut workspace, gradient)
     }
 
