@@ -2,7 +2,7 @@
 
     python3 benches/train_threads.py target/release/pg-host
 
-Of several programs, such as a build before a change and one after it, each round runs all in turn: what the machine does meanwhile, it does to all.
+Each round runs every K, and of several programs, such as a build before a change and one after it, each: what the machine does meanwhile, it does to all.
 Needs Fashion-MNIST (Debian's dataset-fashion-mnist, or PG_DATA). Nothing else should run on the machine.
 """
 
@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import subprocess
+import sys
 import tempfile
 
 options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -29,17 +30,19 @@ def passes(program, members, threads, out):
     return json.loads(done.stdout)["passes_per_s"]
 
 
+runs = [(members, program, threads) for members in options.population for program in options.programs for threads in (1, 2)]
+speeds = {run: [] for run in runs}
 with tempfile.TemporaryDirectory() as directory:
-    print("  K  thousand passes/s: 1 thread, 2 threads  ratio of medians  of the best  median of ratios")
-    for members in options.population:
-        runs = [(program, threads) for program in options.programs for threads in (1, 2)]
-        speeds = {run: [] for run in runs}
-        for _ in range(options.rounds):
-            for program, threads in runs:
-                speeds[program, threads].append(passes(program, members, threads, directory + "/model.pg") / 1e3)
-        for program in options.programs:
-            one, two = speeds[program, 1], speeds[program, 2]
-            medians = statistics.median(one), statistics.median(two)
-            ratios = medians[1] / medians[0], max(two) / max(one), statistics.median(b / a for a, b in zip(one, two))
-            name = f"  {program}" if len(options.programs) > 1 else ""
-            print(f"{members:3}  {medians[0]:28.0f} {medians[1]:10.0f}  {ratios[0]:16.2f}  {ratios[1]:11.2f}  {ratios[2]:16.2f}{name}", flush=True)
+    for number in range(1, options.rounds + 1):
+        print(f"\rround {number} of {options.rounds}", end="", file=sys.stderr, flush=True)
+        for members, program, threads in runs:
+            speeds[members, program, threads].append(passes(program, members, threads, directory + "/model.pg") / 1e3)
+print(file=sys.stderr)
+print("  K  thousand passes/s: 1 thread, 2 threads  ratio of medians  of the best  median of ratios")
+for members in options.population:
+    for program in options.programs:
+        one, two = speeds[members, program, 1], speeds[members, program, 2]
+        medians = statistics.median(one), statistics.median(two)
+        ratios = medians[1] / medians[0], max(two) / max(one), statistics.median(b / a for a, b in zip(one, two))
+        name = f"  {program}" if len(options.programs) > 1 else ""
+        print(f"{members:3}  {medians[0]:28.1f} {medians[1]:10.1f}  {ratios[0]:16.2f}  {ratios[1]:11.2f}  {ratios[2]:16.2f}{name}")

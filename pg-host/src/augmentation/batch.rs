@@ -87,7 +87,7 @@ impl Gatherer {
 
     /// What was gathered last.
     pub fn batch(&self) -> Batch<'_> {
-        let Room { inputs, labels, seconds, shares } = &self.gathered;
+        let Room { inputs, labels, seconds, shares, .. } = &self.gathered;
         let targets =
             if self.is_mixed { Targets::Mixed { first: labels, second: seconds, share: shares } } else { Targets::Classes(labels) };
         Batch { inputs, targets, samples: labels.len() }
@@ -123,15 +123,14 @@ impl Next {
     /// Gathers the next `count` samples.
     fn gather(&mut self, count: usize, crew: &Crew) {
         let Self { from, key, members, done, room, others } = self;
-        let len = from.shape.len();
-        let second = if from.augmentation.mixup.is_some() { len } else { 0 };
+        let second = if from.augmentation.mixup.is_some() { from.shape.len() } else { 0 };
         others.resize_with(others.len().max(crew.threads()), || Memory::zeros(second));
         let mut others = others.iter_mut();
-        let (mut members, mut rest) = (&members[*done..], room.part(*done, len));
+        let (mut members, mut rest) = (&members[*done..], room.part(*done));
         *done += count;
         let cut = |range: Range<usize>| {
             let members = members.split_off(..range.len()).expect("as many as are left");
-            (members, rest.cut(range.len(), len), others.next().expect("no more parts than threads"))
+            (members, rest.cut(range.len()), others.next().expect("no more parts than threads"))
         };
         crew.divide(count, 1, cut, |(members, part, other)| from.gather(*key, members, part, other));
     }
