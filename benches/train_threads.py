@@ -26,7 +26,12 @@ options = options.parse_args()
 def passes(program, members, threads, out):
     words = f"train --data fashion-mnist --net {options.net} --train-samples {options.samples} --batch {options.batch} --epochs 2 --json"
     words += f" --population {members} --threads {threads}"
-    done = subprocess.run([program, *words.split(), "--out", out], check=True, capture_output=True, text=True)
+    try:
+        done = subprocess.run([program, *words.split(), "--out", out], capture_output=True, text=True)
+    except OSError as error:
+        sys.exit(f"\n{program} cannot be run: {error.strerror}; build it with `cargo build --release`")
+    if done.returncode != 0:
+        sys.exit(f"\n{program} {words}\n{done.stderr.strip()}")
     return json.loads(done.stdout)["passes_per_s"]
 
 

@@ -7,7 +7,7 @@ use pg_core::layers::window::Window;
 use pg_core::layers::*;
 use pg_core::loss::Loss;
 use pg_core::perturbation::Distribution;
-use pg_core::population::{BatchMode, Combine, Population, Workspace, infer};
+use pg_core::population::{BatchMode, Combine, Population, Workspace, estimate, infer};
 use pg_core::sharing::Sharing;
 use pg_core::{Image, Network, Sequential, f32x8, f32x16};
 
@@ -135,6 +135,29 @@ fn passes_for_whatever_purpose_have_the_same_bits_in_pieces_and_leave_out_the_sa
     check_passes::<Perceptron, form::Samples<f32x16>>();
     check_passes::<Branched, form::Samples<f32x16>>();
     check_passes::<Branched, Members<f32x8>>();
+}
+
+#[test]
+fn outputs_and_running_statistics_in_a_shared_workspace_are_those_of_one_thread() {
+    fn check<N: Network, F: Form>() {
+        let inputs = normals(8, 21 * N::INPUT.len());
+        let found = [None, Some(1), Some(3)].map(|units| {
+            let pieces = Pieces(units.unwrap_or(1));
+            let mut memory = vec![f32::NAN; Workspace::len_shared::<N, F>(21, 2)];
+            let mut workspace = match units {
+                None => Workspace::new::<N, F>(21, &mut memory),
+                Some(_) => Workspace::shared::<N, F>(21, 2, &pieces, &mut memory),
+            };
+            let mut theta = parameters::<N>(5);
+            estimate::<N, F>(&mut theta, &inputs, 21, 0, &mut workspace);
+            [bits(&theta), bits(infer::<N, F>(&theta, &inputs, 21, &mut workspace))]
+        });
+        assert_eq!((&found[1], &found[2]), (&found[0], &found[0]));
+    }
+    check::<Grouped, form::Samples<f32x16>>();
+    check::<EndsDepthwise, form::Samples<f32x8>>();
+    check::<Perceptron, form::Samples<f32x16>>();
+    check::<Branched, form::Samples<f32x16>>();
 }
 
 #[test]

@@ -248,10 +248,10 @@ mod tests {
             // Some more four times of five.
             crew.meanwhile(move || also.fetch_add(1, Ordering::Relaxed) % 5 < 4);
             for slow in 0..threads {
-                // Whoever is slow waits until somebody has had time for it.
-                let before = done.load(Ordering::Relaxed);
+                // Whoever is slow waits until somebody has had time for it, or long enough.
+                let (before, start) = (done.load(Ordering::Relaxed), Instant::now());
                 crew.all(0..threads, |part| {
-                    while part == slow && done.load(Ordering::Relaxed) == before {
+                    while part == slow && done.load(Ordering::Relaxed) == before && start.elapsed() < Duration::from_secs(20) {
                         yield_now();
                     }
                 });
